@@ -1,6 +1,7 @@
 //! Parsers of numeric options, each with a valid range that its error message states.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Maximum number of threads. The largest machines have a few hundred cores, and each thread takes memory and a process table
 /// entry.
@@ -96,6 +97,28 @@ pub(crate) fn minutes(text: &str) -> Result<f64, String> {
     number(text, "a number of minutes from 0 to a year", |x| (0.0..=MOST_SECONDS / 60.0).contains(&x))
 }
 
+/// Parses a time such as `90s`, `30m` or `1h30m`.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a time from 1s to a year, such as 90s, 30m or 1h30m".to_string();
+    let (mut rest, mut seconds, mut last) = (text.trim(), 0.0, f64::INFINITY);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(expected)?;
+        let number: f64 = rest[..end].parse().map_err(|_| expected())?;
+        let unit = match &rest[end..=end] {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            _ => return Err(expected()),
+        };
+        // Larger units come first, and each once.
+        if unit >= last {
+            return Err(expected());
+        }
+        (seconds, last, rest) = (seconds + number * unit, unit, &rest[end + 1..]);
+    }
+    Some(seconds).filter(|seconds| (1.0..=MOST_SECONDS).contains(seconds)).map(Duration::from_secs_f64).ok_or_else(expected)
+}
+
 /// Parses the standard deviation of noise, as a fraction of the signal's range.
 pub(crate) fn noise(text: &str) -> Result<f32, String> {
     number(text, "a number from 0 to 100", |x| (0.0..=100.0).contains(&x)).map(|x| x as f32)
@@ -121,6 +144,12 @@ mod tests {
         for text in ["18446744073709551615", "18446744073709551616", "100000", "-1", "1.5", ""] {
             let why = threads(text).unwrap_err();
             assert!(why.contains("from 0 to 1024"), "{text}: {why}");
+        }
+        for (text, seconds) in [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2h", 7200), ("1h1m1s", 3661), ("1.5m", 90)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "30", "m", "1m1h", "1m2m", "0s", "0.5s", "9999h999h", "1e9h", "-1m", "1d", "1µ", "nan", "1..5m"] {
+            assert!(time(text).unwrap_err().contains("30m"), "{text}");
         }
         assert_eq!(learning_rate("3e-3"), Ok(0.003));
         for text in ["-1", "0", "nan", "inf", "-inf", "1e308", "x"] {

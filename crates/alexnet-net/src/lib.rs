@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod batch_norm;
 mod describe;
 pub mod diagram;
 mod former_names;
@@ -29,6 +30,7 @@ mod shape;
 pub mod towers;
 
 pub use alexnet_files::{Error, Result};
+pub use batch_norm::Folded;
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
 pub use naming::ParamNaming;

@@ -11,11 +11,12 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 41] = [
+const WORDS: [&str; 42] = [
+    "KEY=VALUE",
+    "TIME",
     "auto|none|FILE",
     "top1|loss|macro-f1",
     "all|last:N|best:N",
-    "KEY=VALUE",
     "exact|scaled",
     "train|val|test",
     "PATH",

@@ -25,6 +25,7 @@ pub(super) fn config() -> Config {
         device: "cpu".into(),
         blocks: None,
         snapshots: Default::default(),
+        time: None,
         recipe: recipe::by_name("quick").unwrap(),
     }
 }

@@ -50,6 +50,9 @@ pub struct Config {
     /// Snapshots.
     #[serde(default, skip_serializing_if = "Snapshots::is_none")]
     pub snapshots: Snapshots,
+    /// Seconds in which the run ends; `None`: after the recipe's epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<f64>,
     /// Training recipe.
     pub recipe: Recipe,
 }
@@ -122,6 +125,7 @@ mod tests {
                 device: "cpu".into(),
                 blocks: (name == "paper").then_some(8),
                 snapshots: if name == "caffe" { Snapshots { every: 5, keep: Keep::Last(2) } } else { Snapshots::default() },
+                time: (name == "quick").then_some(90.5),
                 recipe: recipe::by_name(name).unwrap(),
             };
             config.write(&path).unwrap();

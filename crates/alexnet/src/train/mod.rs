@@ -11,6 +11,8 @@ mod ema;
 mod engines;
 mod feature_cache;
 pub mod finetune;
+mod fold;
+mod forecast;
 pub mod image_lists;
 pub mod loaders;
 mod observer;
@@ -23,6 +25,7 @@ mod run_options;
 mod settings;
 pub mod snapshots;
 pub mod state;
+pub mod timeline;
 mod trainer;
 
 #[cfg(test)]
@@ -31,6 +34,7 @@ pub(crate) mod tests;
 pub use data_sets::data_sets;
 pub use engines::{CpuEngines, EngineRequest, Engines};
 pub use feature_cache::Plan as FrozenPlan;
+pub use forecast::{Forecast, Shorter};
 pub use observer::{Finished, Observer, Started};
 pub use run::{Environment, Outcome, RUNS};
 pub use settings::Settings;

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::finetune::HeadMapping;
+use super::forecast::Forecast;
 use super::loaders::Loaders;
 use super::run_dir::RunDir;
 use super::state::State;
@@ -31,6 +32,8 @@ pub struct Started<'a> {
     pub adapted: Option<&'static str>,
     /// Mapping of the head's rows from the model that a new run starts from.
     pub head: Option<&'a HeadMapping>,
+    /// Forecast of a new run, if the observer [wants](Observer::wants_forecast) it.
+    pub forecast: Option<&'a Forecast>,
     /// Plan for leading frozen layers.
     pub frozen: &'a FrozenPlan,
     /// Progress of the run: initial, or where an earlier process stopped.
@@ -60,6 +63,11 @@ pub struct Finished<'a> {
 
 /// Observer of a run. Observers cannot change a bit of the model. A pair of observers is an observer.
 pub trait Observer {
+    /// Whether a new run is measured for about a second before it starts.
+    fn wants_forecast(&self) -> bool {
+        false
+    }
+
     /// Receives a one-line note about the data.
     fn note(&mut self, line: &str) {
         let _ = line;
@@ -99,6 +107,10 @@ pub trait Observer {
 impl Observer for () {}
 
 impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn wants_forecast(&self) -> bool {
+        self.0.wants_forecast() || self.1.wants_forecast()
+    }
+
     fn note(&mut self, line: &str) {
         self.0.note(line);
         self.1.note(line);

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::finetune::HeadMapping;
 use super::param_groups;
-use super::recipe::{self, Augmentation, Change, Chosen, Recipe};
+use super::recipe::{self, Change, Chosen, Recipe};
 use super::run_options;
 use super::settings::Settings;
 use crate::formats::Model;
@@ -92,12 +92,24 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
         device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
         blocks: settings.deterministic.or(micro_batches(settings, &recipe)),
         snapshots: run_options::snapshots(settings),
+        time: budget(settings)?,
         recipe,
     };
     if start.is_none() {
         config.net()?;
     }
     Ok(config)
+}
+
+/// Seconds in which the run ends.
+fn budget(settings: &Settings) -> Result<Option<f64>> {
+    match settings.time.map(|time| time.as_secs_f64()) {
+        Some(_) if settings.epochs.is_some() => {
+            invalid("--time plans the number of epochs; give it or --epochs, not both".into())
+        }
+        Some(seconds) if seconds < 1.0 => invalid(format!("--time: {seconds} seconds are too short to train")),
+        seconds => Ok(seconds),
+    }
 }
 
 /// Whether the options allow adapting the recipe to a small set.
@@ -176,11 +188,8 @@ pub(super) fn layer_rates(
     recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;
     let frozen_first = param_groups::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
     // Caching a view that is used once is pointless: each is used at least twice or, in a single epoch, none is cached.
-    let own = if frozen_first && !chosen.states("views") && recipe.augment != Augmentation::None {
-        VIEWS.min(recipe.epochs / 2)
-    } else {
-        recipe.views
-    };
+    let repeats = frozen_first && !recipe.augment.is_fixed() && !recipe.augment.mixes();
+    let own = if repeats && !chosen.states("views") { VIEWS.min(recipe.epochs / 2) } else { recipe.views };
     recipe.views = settings.views.unwrap_or(own);
     Ok(())
 }
@@ -250,6 +259,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--jpeg", settings.jpeg.as_ref(), &recipe.jpeg, RUN)?;
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", settings.val_share.as_ref(), &config.val_share, RUN)?;
+    fixed("--time", budget(settings)?.as_ref(), &config.time.unwrap_or_default(), "in seconds, the run has")?;
     fixed("--precision", settings.precision.as_ref(), &config.precision, RUN)?;
     run_options::same(settings, &config)?;
     // A run may move between devices: models and states are device-independent.

@@ -5,15 +5,17 @@ use super::data_sets::data_sets;
 use super::ema;
 use super::engines::{CpuEngines, EngineRequest, Engines};
 use super::finetune::{self, HeadMapping};
+use super::forecast::Upcoming;
 use super::loaders::loaders;
 use super::observer::{Finished, Observer, Started};
+use super::recipe::Recipe;
 use super::resolve;
 use super::run_dir::RunDir;
 use super::settings::Settings;
 use super::state;
 use super::{StopReason, Trainer, TrainerOptions};
 use crate::class_match::LabelOrder;
-use crate::distributed::{Communicator, SingleProcess};
+use crate::distributed::{Communicator, Parallel, SingleProcess};
 use crate::engine::init;
 use crate::formats::{self, Model};
 use crate::image::{JpegDecoding, Preprocess};
@@ -22,6 +24,7 @@ use crate::{Error, Result, files, labels};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 /// Default parent folder of runs.
 pub const RUNS: &str = "runs";
@@ -78,6 +81,7 @@ impl Settings {
     /// # Errors
     /// As [`run`](Self::run), or another process has failed.
     pub fn run_in(&self, environment: &Environment<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+        let began = Instant::now();
         let Environment { ranks, engines, stop } = *environment;
         let first = ranks.rank() == 0;
         self.check_paths()?;
@@ -94,6 +98,9 @@ impl Settings {
             }
         };
         engines.check(&config.device, self.parallel)?;
+        if config.time.is_some() && ranks.size() > 1 {
+            return Err(Error::Invalid("--time supports one process; give several ranks --epochs".into()));
+        }
         let saved = resumed.as_ref().map(RunDir::state).filter(|state| state.exists());
         let start = match (&config.from, start, &saved) {
             (Some(_), _, Some(state)) => Some(state::description(state)?),
@@ -120,6 +127,10 @@ impl Settings {
             false => "batch, learning rate, epochs and warm-up",
         });
 
+        // Weights trained without normalisation would not fit a net with it, and towers have none.
+        if config.recipe.batch_norm && resumed.is_none() && (config.from.is_some() || self.parallel != Parallel::Data) {
+            config.recipe.batch_norm = false;
+        }
         let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
         if preprocess.as_ref().map_or(config.recipe.jpeg, |preprocess| preprocess.jpeg) == JpegDecoding::Scaled {
             observer.note("note: large JPEG files are decoded at reduced size (jpeg: scaled), as the model will do from now on");
@@ -148,7 +159,7 @@ impl Settings {
 
         let partition = self.parallel.partition(&**ranks, config.blocks)?;
         let loaders = loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, self.threads)?.with_cut(partition);
-        let mut engine = engines.engine(&EngineRequest {
+        let request = EngineRequest {
             net: &net,
             batch: config.recipe.batch.min(train.len()),
             precision: &config.precision,
@@ -157,7 +168,11 @@ impl Settings {
             ranks,
             partition,
             parallel: self.parallel,
-        })?;
+        };
+        let upcoming = Upcoming { config: &config, net: &net, train: &*train, val: &*val, loaders: &loaders, engines, request };
+        let wanted = first && resumed.is_none() && observer.wants_forecast();
+        let forecast = wanted.then(|| upcoming.forecast()).transpose()?;
+        let mut engine = engines.engine(&request)?;
         ema::check(&mut *engine, &config.recipe)?;
         // A resumed run has its parameters in its state.
         match (&saved, &start, &head) {
@@ -181,6 +196,9 @@ impl Settings {
         let (train_set, val_set) = (train.clone(), val.clone());
         let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &dir, options)?;
         trainer = trainer.with_ranks(ranks.clone());
+        if let Some(time) = config.time.and_then(|time| Duration::try_from_secs_f64(time).ok()) {
+            trainer = trainer.with_time(time, began);
+        }
         if saved.is_none() && head.as_ref().is_some_and(HeadMapping::is_known) {
             trainer = trainer.validating_first();
         }
@@ -193,6 +211,7 @@ impl Settings {
             dir: &dir,
             adapted,
             head: head.as_ref().filter(|_| saved.is_none()),
+            forecast: forecast.as_ref(),
             frozen: trainer.frozen(),
             state: trainer.state(),
             step: trainer.step(),
@@ -203,6 +222,10 @@ impl Settings {
         observer.stopped(&ending);
         let (reason, stats) = (ending?, trainer.traffic()?);
         let (state, step) = (trainer.state(), trainer.step());
+        // The plans by which a run by the clock went, so that its recipe repeats it.
+        if let Some(timeline) = state.timeline.as_ref().filter(|_| first && reason == StopReason::Done) {
+            write_recipe(&dir, &Recipe { timeline: timeline.legs.clone(), ..config.recipe.clone() })?;
+        }
         observer.finished(&Finished { reason, state, step, dir: &dir, stats });
         let top1 = state.best.map(|best| best.top1);
         Ok(Outcome { reason, dir: dir.path().to_path_buf(), best: dir.best(), last: dir.last(), top1, step })
@@ -271,9 +294,13 @@ fn new_dir(out: Option<&Path>, config: &Config, ranks: &Arc<dyn Communicator>) -
         None => RunDir::fresh(Path::new(RUNS), &config.net)?,
     };
     config.write(&dir.config())?;
-    // For people: the run itself reads config.toml.
-    let text = config.recipe.to_toml()?;
-    files::write_atomic(dir.recipe(), |out| out.write_all(text.as_bytes()))?;
+    write_recipe(&dir, &config.recipe)?;
     ranks.broadcast(dir.path().to_str().ok_or_else(not_text)?.as_bytes())?;
     Ok(dir)
+}
+
+/// Writes the resolved recipe for people; the run itself reads config.toml.
+fn write_recipe(dir: &RunDir, recipe: &Recipe) -> Result<()> {
+    let text = recipe.to_toml()?;
+    files::write_atomic(dir.recipe(), |out| out.write_all(text.as_bytes()))
 }

@@ -124,14 +124,14 @@ impl RunDir {
         self.file("best.safetensors")
     }
 
-    /// Path of an epoch's snapshot.
-    pub fn snapshot(&self, epoch: usize) -> PathBuf {
-        self.file(&snapshots::file_name(epoch))
-    }
-
     /// Path of the model of averaged weights after the last epoch.
     pub fn ema(&self) -> PathBuf {
         self.file("ema.safetensors")
+    }
+
+    /// Path of an epoch's snapshot.
+    pub fn snapshot(&self, epoch: usize) -> PathBuf {
+        self.file(&snapshots::file_name(epoch))
     }
 
     /// Path of the checkpoint, which contains all that resuming needs.

@@ -40,6 +40,8 @@ pub struct Settings {
     pub optimizer: Option<String>,
     /// Number of epochs.
     pub epochs: Option<usize>,
+    /// Time in which the run ends, instead of a number of epochs.
+    pub time: Option<Duration>,
     /// Batch size.
     pub batch: Option<usize>,
     /// Number of batches whose gradients are accumulated for one optimizer step.
@@ -113,6 +115,7 @@ impl Default for Settings {
             set: Vec::new(),
             optimizer: None,
             epochs: None,
+            time: None,
             batch: None,
             accumulate: None,
             lr: None,
@@ -200,6 +203,12 @@ impl Settings {
     #[must_use]
     pub fn epochs(self, epochs: usize) -> Settings {
         Settings { epochs: Some(epochs), ..self }
+    }
+
+    /// Sets the time in which the run ends, validated and saved; its schedule follows the time.
+    #[must_use]
+    pub fn time(self, time: Duration) -> Settings {
+        Settings { time: Some(time), ..self }
     }
 
     /// Sets the batch size.

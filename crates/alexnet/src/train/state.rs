@@ -1,8 +1,10 @@
 //! Resumable state of a run in one file: parameters, optimizer state and progress.
 
 use super::ema::Ema;
+use super::fold;
 use super::image_lists::ImageLists;
 use super::recipe::{Monitor, Recipe, ScheduleState};
+use super::timeline::Timeline;
 use crate::engine::{OptimizerStep, ParameterStore, Training};
 use crate::eval::Report;
 use crate::formats::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
@@ -28,6 +30,9 @@ pub struct State {
     pub batch: usize,
     /// Totals over these batches.
     pub sums: RunningTotals,
+    /// Plans and time of a run with a time budget or a timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
     /// State of the learning-rate schedule.
     #[serde(alias = "plateau")]
     pub schedule: ScheduleState,
@@ -275,9 +280,15 @@ pub fn description(path: &Path) -> Result<Model> {
 /// Advice for a loss or parameter that is no longer finite.
 pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
 
-/// Writes an engine's parameters to a model file.
+/// Writes an engine's parameters to a model file, with the batch normalisation that the recipe added folded into the weights.
 pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn ParameterStore, sync: files::Sync) -> Result<()> {
-    formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
+    let added = model.recipe.get("batch_norm") == Some(&true.into());
+    let (net, folded) = if added { model.net.without_batch_norm() } else { (model.net.clone(), Vec::new()) };
+    let plain = Model { net, ..model.clone() };
+    formats::write_from(path, &plain, Extra::default(), sync, &mut |name| match fold::of_parameter(&folded, name) {
+        Some(norm) => fold::parameter(engine, name, norm).map(Cow::Owned),
+        None => finite(engine, name),
+    })
 }
 
 fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>> {

@@ -3,6 +3,7 @@
 mod dashboard;
 mod pace;
 mod parallel;
+mod plan;
 mod progress;
 mod warnings;
 
@@ -74,6 +75,10 @@ pub(crate) struct Args {
     /// Number of epochs [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
+    /// Time in which the run ends, validated and saved, instead of a number of epochs: 90s, 30m, 1h30m. The learning-rate schedule
+    /// follows the time, which is planned from measured steps
+    #[arg(long, value_name = "TIME", conflicts_with = "epochs", value_parser = numbers::time, help_heading = "Recipe")]
+    time: Option<Duration>,
     /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
@@ -174,7 +179,7 @@ pub(crate) struct Args {
     /// Do not write RUN/report.html
     #[arg(long, help_heading = "Output")]
     no_report: bool,
-    /// Print a JSON object per epoch, and one at the end
+    /// Print a JSON object with the plan, one per epoch, and one at the end
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
@@ -200,6 +205,7 @@ impl Args {
             set: self.set.clone(),
             optimizer: self.optimizer.clone(),
             epochs: self.epochs,
+            time: self.time,
             batch: self.batch,
             accumulate: self.accumulate,
             lr: self.lr,

@@ -1,6 +1,7 @@
 //! Progress output of a run: a progress bar, lines per epoch, or JSON.
 
 use super::pace::Pace;
+use super::plan;
 use super::warnings::{self, Setting, Warnings};
 use crate::commands::dist_args;
 use crate::output;
@@ -101,10 +102,11 @@ impl ProgressPrinter {
         if val.is_empty() {
             self.line("no validation images, so best.safetensors will be the last model; use --val or a larger --val-share");
         }
+        let seconds = config.time.and_then(|time| Duration::try_from_secs_f64(time).ok());
+        let length = seconds.map_or_else(|| format!("{} epochs", recipe.epochs), |time| format!("{} of time", duration(time)));
         self.line(&format!(
-            "recipe {}: {} epochs, batch {}, learning rate {}; output {}",
+            "recipe {}: {length}, batch {}, learning rate {}; output {}",
             recipe.name,
-            recipe.epochs,
             recipe.batch,
             recipe.lr,
             crate::output::path(run.dir.path())
@@ -120,6 +122,16 @@ impl ProgressPrinter {
         }
         self.warn_before(config, train.len(), val.len());
         Ok(())
+    }
+
+    /// Prints the plan of a new run.
+    fn plan(&self, run: &Started<'_>) {
+        let Some(forecast) = run.forecast else { return };
+        if self.json {
+            self.line(&plan::json(forecast).to_string());
+        } else if !self.quiet {
+            plan::lines(forecast, run.config.time.is_some()).iter().for_each(|line| self.line(line));
+        }
     }
 
     /// Warns about a set that is too small.
@@ -248,6 +260,10 @@ impl ProgressPrinter {
 }
 
 impl Observer for ProgressPrinter {
+    fn wants_forecast(&self) -> bool {
+        !self.quiet
+    }
+
     fn note(&mut self, line: &str) {
         if !self.quiet {
             output::note(line);
@@ -265,6 +281,7 @@ impl Observer for ProgressPrinter {
         (self.epochs, self.classes, self.last_is_best) = (recipe.epochs, run.train.classes().len(), recipe.best == Choice::Last);
         (self.monitor, self.has_chance_level) = (recipe.monitor, recipe.loss.focal == 0.0);
         self.settings(run)?;
+        self.plan(run);
         self.ranks(run.ranks.size(), run.parallel, run.config.blocks);
         self.tuning(run.config, run.net, run.head, run.frozen);
         self.position(run);
@@ -273,9 +290,11 @@ impl Observer for ProgressPrinter {
 
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Step { epoch, steps: (done, all), loss, top1, images, .. } => {
+            Event::Step { epoch, steps: (done, all), loss, top1, images, until, .. } => {
                 self.pace.step(self.since.elapsed(), *epoch, *images);
-                let (position, length) = (((epoch - 1) * all + done) as u64, (self.epochs * all) as u64);
+                // A run by the clock plans its length as it goes.
+                let (position, length) = (((epoch - 1) * all + done) as u64, *until);
+                self.epochs = until.div_ceil(*all as u64) as usize;
                 let rate = self.pace.rate().map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
                 let left = self.pace.left(length.saturating_sub(position));
                 let left = left.map_or(String::new(), |left| format!(", {} left", duration(left)));

@@ -1,6 +1,6 @@
 //! Components built from a recipe: optimizer steps, initialisation, preprocessing, augmentation.
 
-use super::{Augmentation, BiasRate, ImagePreprocessing, Init, Optimizer, Progress, Recipe};
+use super::{BiasRate, ImagePreprocessing, Init, Optimizer, Progress, Recipe};
 use crate::data::loader::Augment;
 use crate::engine::OptimizerStep;
 use crate::image::pca_noise::{ColourNoise, Pca};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 impl Recipe {
     /// Learning rate of the weights at a given progress.
     pub fn lr_at(&self, at: Progress) -> f64 {
-        self.schedule.lr_at(self.lr, self.epochs, at)
+        self.schedule.lr_at(self.lr, self.epochs, self.warmup_steps(at.steps_per_epoch), at)
     }
 
     /// Optimizer step at a given progress, without per-layer multipliers;
@@ -67,9 +67,12 @@ impl Recipe {
         Ok(Recipe { lr, optimizer, ..self })
     }
 
-    /// Applies the recipe's initialisation to a net.
+    /// Applies the recipe's initialisation and added batch normalisation to a net.
     #[must_use]
     pub fn prepare(&self, mut net: Net) -> Net {
+        if self.batch_norm {
+            net = net.with_batch_norm();
+        }
         if self.init == Init::HeDropout {
             return he_dropout(net);
         }
@@ -112,13 +115,7 @@ impl Recipe {
     /// The loader's augmentation; recipes with colour noise require `pca`.
     pub fn augment(&self, pca: Option<&Pca>) -> Augment {
         let colour = self.colour.zip(pca).map(|(c, pca)| ColourNoise { pca: pca.clone(), sigma: c.sigma, strength: c.strength });
-        match self.augment {
-            Augmentation::None => Augment::None,
-            Augmentation::CropMirror => Augment::CropMirror { colour },
-            Augmentation::RandomResizedCrop { scale: [a, b], ratio: [c, d] } => {
-                Augment::RandomResizedCrop { scale: (a, b), ratio: (c, d), colour }
-            }
-        }
+        self.augment_with(colour)
     }
 
     /// Validates the settings.
@@ -137,6 +134,8 @@ impl Recipe {
         }
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
+        self.check_warmup()?;
+        self.augment.check()?;
         self.loss.check()?;
         if self.accumulate == 0 {
             return Err(Error::Invalid("invalid accumulate 0: must be at least 1".into()));
@@ -148,6 +147,7 @@ impl Recipe {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
+        super::super::timeline::check(&self.timeline).map_err(Error::Invalid)?;
         super::keys::check(self)
     }
 }

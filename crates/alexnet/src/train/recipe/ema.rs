@@ -5,30 +5,20 @@ use serde::{Deserialize, Serialize};
 
 /// Exponential moving average of the weights. Validation and the saved best model are those of the average.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Ema {
     /// Share of the average that a step keeps.
     pub decay: f64,
     /// Number of steps from one update of the average to the next, which keeps the product of their shares. An update reads
     /// and writes as many bytes as the weights have; with 8 it hardly takes time.
-    #[serde(default = "default_every")]
     pub every: usize,
     /// Whether step t keeps (1 + t) / (10 + t) at most, so that the average soon forgets the initial weights.
-    #[serde(default = "default_warmup")]
     pub warmup: bool,
-}
-
-fn default_every() -> usize {
-    8
-}
-
-fn default_warmup() -> bool {
-    true
 }
 
 impl Default for Ema {
     fn default() -> Ema {
-        Ema { decay: 0.999, every: default_every(), warmup: default_warmup() }
+        Ema { decay: 0.999, every: 8, warmup: true }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Training recipes as data; [`by_name`] returns the presets.
 
+mod augmentation;
 mod build;
 mod earlier;
 mod edit;
@@ -14,8 +15,10 @@ mod small;
 mod source;
 #[cfg(test)]
 mod tests;
+mod warmup;
 
 pub use crate::data::loader::Sampling;
+pub use augmentation::{Augmentation, Auto, CropKind};
 pub(crate) use edit::Change;
 pub use ema::Ema;
 pub use loss::{ClassWeights, LossSettings};
@@ -26,6 +29,7 @@ pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 pub(crate) use source::Chosen;
 pub use source::FILE;
 
+use super::timeline::Leg;
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 pub use alexnet_kernels::optim::adamw::AdamW;
@@ -96,18 +100,37 @@ pub struct Recipe {
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.
     pub schedule: Schedule,
+    /// Epochs of linear warm-up in front of the schedule, possibly fractional; 0: none but the schedule's own.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub warmup_epochs: f64,
+    /// The same, as a fraction of all steps.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub warmup_fraction: f64,
     /// Augmentation of the training images.
     pub augment: Augmentation,
     /// Colour augmentation of the training images.
     pub colour: Option<Colour>,
+    /// Whether batch normalisation is added after every hidden convolution and linear layer for training. It is folded into the
+    /// weights when a model is saved, so that the saved net is the one that was asked for. Not with `--from`, whose weights
+    /// were trained without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batch_norm: bool,
     /// Per-layer learning-rate multipliers, by layer name or `head` for the last one; 0 freezes a layer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_rates: BTreeMap<String, f64>,
+    /// Plans by which a run with a time budget has gone, to repeat it without a clock; empty: whole epochs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Leg>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(x: &f64) -> bool {
+    *x == 0.0
 }
 
 fn one() -> usize {
@@ -175,24 +198,6 @@ pub enum ImagePreprocessing {
     MeanImage,
     /// torchvision's: resize the short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
     ImageNet,
-}
-
-/// Augmentation of the training images.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Augmentation {
-    /// No augmentation.
-    None,
-    /// The paper's: random crop of the resized image, mirrored with probability 0.5.
-    CropMirror,
-    /// torchvision's: crop of random area and aspect ratio from the original image, resized, mirrored with
-    /// probability 0.5.
-    RandomResizedCrop {
-        /// Smallest and largest fraction of the image's pixels.
-        scale: [f32; 2],
-        /// Smallest and largest aspect ratio, width / height.
-        ratio: [f32; 2],
-    },
 }
 
 /// The paper's colour noise along the principal components of the training images.

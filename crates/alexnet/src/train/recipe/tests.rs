@@ -125,13 +125,22 @@ fn small_sets_scale_by_fan_in_corrected_for_pools_and_dropout() {
 fn options_of_later_versions_are_left_out_unless_used() {
     for name in NAMES {
         let json = serde_json::to_string(&by_name(name).unwrap()).unwrap();
-        assert!(["accumulate", "clip_norm", "ema", "nesterov"].iter().all(|key| !json.contains(key)), "{json}");
+        assert!(
+            ["accumulate", "clip_norm", "ema", "nesterov", "warmup_", "\"on\""].iter().all(|key| !json.contains(key)),
+            "{json}"
+        );
     }
     let text = "decay = 0.99";
     let ema: Ema = toml::from_str(text).unwrap();
     assert_eq!(ema, Ema { decay: 0.99, every: 8, warmup: true });
     let recipe = by_name("quick").unwrap();
     assert!(Recipe { accumulate: 0, ..recipe.clone() }.check().is_err());
+    let cosine: Schedule = toml::from_str("kind = \"cosine\"").unwrap();
+    let warm = Recipe { warmup_epochs: 1.0, schedule: cosine, epochs: 4, lr: 1.0, ..recipe.clone() };
+    warm.check().unwrap();
+    assert_eq!((warm.lr_at(at(0)), warm.lr_at(at(1))), (1.0 / 11.0, 1.0));
+    let text = toml::to_string(&warm).unwrap();
+    assert!(text.contains("warmup_epochs = 1.0") && toml::from_str::<Recipe>(&text).unwrap() == warm, "{text}");
     assert!(Recipe { clip_norm: Some(0.0), ..recipe.clone() }.check().is_err());
     assert!(Recipe { clip_norm: Some(f64::NAN), ..recipe.clone() }.check().is_err());
     assert!(Recipe { ema: Some(Ema { decay: 1.5, ..ema }), ..recipe }.check().unwrap_err().to_string().contains("ema.decay"));

@@ -58,6 +58,8 @@ pub enum Event<'a> {
         images: usize,
         /// Steps completed since the start of the run.
         step: u64,
+        /// Number of steps of the whole run; with a time budget, as planned so far.
+        until: u64,
         /// Learning rate of this step.
         lr: f64,
         /// Running totals of the epoch.

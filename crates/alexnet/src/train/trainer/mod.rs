@@ -28,6 +28,7 @@ use super::param_groups;
 use super::recipe::{Choice, Monitor, Recipe};
 use super::run_dir::RunDir;
 use super::state::{BestEpoch, DIVERGED, EpochMetrics, RunningTotals, State};
+use super::timeline::{Clock, Leg, RunSize, Timeline};
 use crate::data::{Dataset, loader};
 use crate::distributed::Communicator;
 use crate::engine::{Batch, BatchShard, Criterion, DropoutKey, Objective, Training};
@@ -35,7 +36,7 @@ use crate::formats::Model;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A training run.
 pub struct Trainer<'a> {
@@ -61,6 +62,8 @@ pub struct Trainer<'a> {
     held: Held,
     /// Whether the initial model is validated before the first step.
     validates_first: bool,
+    /// Clock of a run with a time budget.
+    clock: Option<Clock>,
 }
 
 impl<'a> Trainer<'a> {
@@ -81,11 +84,11 @@ impl<'a> Trainer<'a> {
         options: TrainerOptions,
     ) -> Result<Self> {
         recipe.check()?;
+        ema::check(engine, recipe)?;
         if loaders.val.is_none() && (recipe.patience > 0 || recipe.monitor == Monitor::MacroF1) {
             let message = "--patience and --monitor macro-f1 (patience, monitor in the recipe) need validation images; use --val or a larger --val-share";
             return Err(Error::Invalid(message.into()));
         }
-        ema::check(engine, recipe)?;
         engine.prepare_training();
         let model = Model {
             net: engine.net().clone(),
@@ -101,7 +104,10 @@ impl<'a> Trainer<'a> {
         let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
         let schedule = RunSchedule::new(recipe, rates, loaders.train.batches());
         let mut ema = recipe.ema.map(|settings| Ema::new(settings, engine)).transpose()?;
-        let state = resume(engine, &model, &schedule, folder, &*train, &*val, ema.as_mut())?;
+        let mut state = resume(engine, &model, &schedule, folder, &*train, &*val, ema.as_mut())?;
+        if state.timeline.is_none() && !recipe.timeline.is_empty() {
+            state.timeline = Some(Timeline::of(&recipe.timeline));
+        }
         Ok(Trainer {
             recipe,
             seed,
@@ -119,6 +125,7 @@ impl<'a> Trainer<'a> {
             checkpointer: Checkpointer::new(folder, model, options.save_every, options.snapshots),
             decode_errors: DecodeErrors { policy: options.on_bad, train, val },
             validates_first: false,
+            clock: None,
             engine,
         })
     }
@@ -128,6 +135,22 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn validating_first(mut self) -> Self {
         self.validates_first = true;
+        self
+    }
+
+    /// Ends the run, with everything validated and saved, when it has used `budget` in all its processes. This one began at
+    /// `start`. The recipe's schedule follows the share of the time.
+    #[must_use]
+    pub fn with_time(mut self, budget: Duration, start: Instant) -> Self {
+        let size = RunSize {
+            batch: self.loaders.train.images() / self.loaders.train.batches().max(1),
+            validation: self.loaders.val.as_ref().map_or(0, loader::Loader::images),
+            parameters: self.engine.net().totals().map_or(0, |totals| totals.parameters),
+            steps_per_epoch: self.loaders.train.batches() as u64,
+        };
+        let until = (self.recipe.epochs as u64 * size.steps_per_epoch).max(1);
+        let timeline = self.state.timeline.get_or_insert_with(|| Timeline::of(&[Leg { step: 0, share: 0.0, until }]));
+        self.clock = Some(Clock::new(budget, start, timeline.used, size));
         self
     }
 
@@ -179,7 +202,7 @@ impl<'a> Trainer<'a> {
             let patience = self.recipe.patience;
             patience > 0 && state.epochs_without_improvement(self.recipe.monitor) >= patience
         };
-        while self.state.epoch < self.recipe.epochs && !stalled(&self.state) {
+        while !self.schedule.is_complete(&self.state) && !stalled(&self.state) {
             let (start, before) = (Instant::now(), self.state.sums.images);
             if let Some(ending) = self.steps(stop, watch)? {
                 self.save(ending == StopReason::MaxSteps)?;
@@ -200,15 +223,17 @@ impl<'a> Trainer<'a> {
                 weights: Weights(&*self.engine),
             });
             begun = Some(());
-            if self.state.epoch < self.recipe.epochs && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
+            let complete = self.schedule.is_complete(&self.state);
+            if !complete && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
                 self.save(true)?;
             }
+            self.plan_after_epoch();
         }
         // Do not save again if the run was already complete.
         if begun.is_some() {
             self.save(true)?;
         }
-        Ok(if self.state.epoch < self.recipe.epochs { StopReason::EarlyStop } else { StopReason::Done })
+        Ok(if self.schedule.is_complete(&self.state) { StopReason::Done } else { StopReason::EarlyStop })
     }
 
     /// Validates the initial model and records its metrics. Returns `false` if interrupted.
@@ -236,6 +261,9 @@ impl<'a> Trainer<'a> {
         };
         while self.state.batch < all {
             let between_steps = self.schedule.between_steps(&self.state);
+            if between_steps && self.is_over() {
+                break;
+            }
             if between_steps && self.max_steps.is_some_and(|most| self.step() >= most) {
                 return Ok(Some(StopReason::MaxSteps));
             }
@@ -271,6 +299,10 @@ impl<'a> Trainer<'a> {
             let trained = std::mem::take(&mut self.held).images;
             let step = self.step();
             self.ema.as_mut().map_or(Ok(()), |ema| ema.after_step(self.engine, step))?;
+            if let (Some(clock), Some(timeline)) = (&mut self.clock, &mut self.state.timeline) {
+                clock.step();
+                clock.plan(timeline, step, false, false);
+            }
             let RunningTotals { loss, correct, images } = self.state.sums;
             let n = images.max(1) as f64;
             watch(Event::Step {
@@ -280,14 +312,30 @@ impl<'a> Trainer<'a> {
                 top1: correct as f64 / n,
                 images: trained,
                 step,
+                until: self.schedule.until(&self.state),
                 lr,
                 sums: self.state.sums,
             });
-            if self.state.batch < all && status.save {
+            if self.state.batch < all && !self.is_over() && status.save {
                 self.save(false)?;
             }
         }
         Ok(None)
+    }
+
+    /// Whether a run with a timeline has done its last step.
+    fn is_over(&self) -> bool {
+        self.state.timeline.is_some() && self.step() >= self.schedule.until(&self.state)
+    }
+
+    /// Plans the rest of a run by the clock when an epoch is validated and saved. Without time for another step, it ends.
+    fn plan_after_epoch(&mut self) {
+        let (step, complete) = (self.step(), self.schedule.is_complete(&self.state));
+        if let (Some(clock), Some(timeline), false) = (&mut self.clock, &mut self.state.timeline, complete) {
+            clock.epoch();
+            clock.plan(timeline, step, true, false);
+            timeline.ended = (timeline.until() <= step).then_some(step);
+        }
     }
 
     /// The next batch of the current epoch: images, or cached features.
@@ -368,6 +416,11 @@ impl<'a> Trainer<'a> {
             val,
             broken: self.state.broken.len(),
         };
+        // A run with a timeline may end within an epoch, which then counts as one.
+        let (step, over) = (self.step(), self.is_over());
+        if let Some(timeline) = self.state.timeline.as_mut().filter(|_| over) {
+            timeline.ended = Some(step);
+        }
         (self.state.epoch, self.state.batch, self.state.sums) = (self.state.epoch + 1, 0, RunningTotals::default());
         self.record(row).map(Some)
     }
@@ -411,6 +464,9 @@ impl<'a> Trainer<'a> {
 
     /// Saves the state, preceded by the last model if `with_model`.
     fn save(&mut self, with_model: bool) -> Result<()> {
+        if let (Some(clock), Some(timeline)) = (&self.clock, &mut self.state.timeline) {
+            timeline.used = clock.used();
+        }
         let step = self.schedule.optimizer_step(&self.state);
         self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)
     }

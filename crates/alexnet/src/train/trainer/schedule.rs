@@ -46,16 +46,41 @@ impl<'a> RunSchedule<'a> {
 
     /// Steps completed since the start of the run.
     pub(super) fn step(&self, state: &State) -> u64 {
-        (state.epoch * self.steps_per_epoch() + self.step_in_epoch(state)) as u64
+        // A run by the clock may end within an epoch.
+        let ended = state.timeline.as_ref().and_then(|timeline| timeline.ended);
+        ended.unwrap_or((state.epoch * self.steps_per_epoch() + self.step_in_epoch(state)) as u64)
+    }
+
+    /// Whether all steps are done.
+    pub(super) fn is_complete(&self, state: &State) -> bool {
+        match &state.timeline {
+            Some(timeline) => timeline.ended.is_some(),
+            None => state.epoch >= self.recipe.epochs,
+        }
+    }
+
+    /// Number of steps of the whole run; as planned so far, in a run by the clock.
+    pub(super) fn until(&self, state: &State) -> u64 {
+        let all = (self.recipe.epochs * self.steps_per_epoch()) as u64;
+        state.timeline.as_ref().map_or(all, |timeline| timeline.ended.unwrap_or(timeline.until()))
     }
 
     fn progress(&self, state: &State) -> Progress {
-        Progress {
-            epoch: state.epoch,
-            step: self.step(state),
-            steps_per_epoch: self.steps_per_epoch() as u64,
-            drops: state.schedule.drops,
-        }
+        self.progress_at(state, self.step(state))
+    }
+
+    /// Progress at a step. In a run by the clock it is that of the recipe's own run where the same share is done.
+    fn progress_at(&self, state: &State, step: u64) -> Progress {
+        let steps_per_epoch = self.steps_per_epoch() as u64;
+        let (epoch, step) = match &state.timeline {
+            None => (state.epoch, step),
+            Some(timeline) => {
+                let all = self.recipe.epochs as u64 * steps_per_epoch;
+                let step = ((timeline.share(step) * all as f64) as u64).min(all.saturating_sub(1));
+                ((step / steps_per_epoch.max(1)) as usize, step)
+            }
+        };
+        Progress { epoch, step, steps_per_epoch, drops: state.schedule.drops }
     }
 
     /// The learning rate of the next step.
@@ -65,12 +90,12 @@ impl<'a> RunSchedule<'a> {
 
     /// The learning rate of the last step in the current epoch.
     pub(super) fn last_lr(&self, state: &State) -> f64 {
-        let progress = self.progress(state);
-        self.recipe.lr_at(Progress { step: progress.step.saturating_sub(1), ..progress })
+        self.recipe.lr_at(self.progress_at(state, self.step(state).saturating_sub(1)))
     }
 
     /// Settings of the next optimizer step.
     pub(super) fn optimizer_step(&self, state: &State) -> OptimizerStep {
-        OptimizerStep { layers: self.multipliers.clone(), ..self.recipe.step_at(self.progress(state)) }
+        let number = self.step(state) + 1;
+        OptimizerStep { number, layers: self.multipliers.clone(), ..self.recipe.step_at(self.progress(state)) }
     }
 }

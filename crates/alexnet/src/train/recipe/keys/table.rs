@@ -1,6 +1,6 @@
 //! The table of all keys: a line each, in the order in which recipes are written.
 
-use super::Kind::{self, Count, Fractions, Number, Pair, Switch, Table, Text, Word};
+use super::Kind::{self, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
 use super::{Key, Range};
 use crate::image::JpegDecoding;
 use crate::train::recipe::{Monitor, Optimizer};
@@ -12,10 +12,11 @@ pub static KEYS: &[Key] = &[
     Key::new("batch", Count(1), "", "batch size").alias(&["batch_size"]),
     Key::new("drop_last", Switch, "", "whether the last, incomplete batch of an epoch is dropped"),
     Key::new("views", Count(0), "0", "number of epochs after which an image's random augmentations repeat; 0: never"),
-    Key::new("lr", Number(Range { max: 1e6, ..Range::POSITIVE }), "", "initial learning rate of the weights")
-        .alias(&["learning_rate"]),
+    Key::new("lr", Kind::POSITIVE, "", "initial learning rate of the weights").alias(&["learning_rate"]),
     Key::new("weight_decay", Kind::FROM_ZERO, "", "weight decay of the weights").alias(&["decay"]),
     Key::new("bias_weight_decay", Kind::FROM_ZERO, "", "weight decay of the biases").alias(&["bias_decay"]),
+    Key::new("accumulate", Count(1), "1", "number of batches whose gradients are accumulated for one optimizer step"),
+    Key::new("clip_norm", Kind::POSITIVE, "none", "maximum norm of all gradients together; larger ones are scaled down to it"),
     Key::new(
         "init",
         Word(&["net", "he", "he_dropout"]),
@@ -55,11 +56,18 @@ pub static KEYS: &[Key] = &[
     Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights inversely proportional to the numbers of images")
         .alias(&["class_weights"]),
     Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class in the loss, by its name; 1 for others"),
+    Key::new(
+        "batch_norm",
+        Switch,
+        "false",
+        "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
+    ),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
     Key::new("optimizer.momentum", Kind::BELOW_ONE, "0.9", "share of the velocity that is kept")
         .only(&["sgd"])
         .alias(&["momentum"]),
+    Key::new("optimizer.nesterov", Switch, "false", "Nesterov momentum").only(&["sgd"]).alias(&["nesterov"]),
     Key::new(
         "optimizer.form",
         Word(&["rate_inside", "rate_outside"]),
@@ -81,7 +89,7 @@ pub static KEYS: &[Key] = &[
     Key::new("bias_lr.fixed", Kind::FROM_ZERO, "none", "constant learning rate of the biases, instead").alone(),
     Key::new(
         "schedule.kind",
-        Word(&["constant", "steps", "every", "plateau", "warmup_cosine", "warmup_poly"]),
+        Word(&["constant", "steps", "every", "plateau", "cosine", "polynomial", "one_cycle", "warmup_cosine", "warmup_poly"]),
         "",
         "learning-rate schedule",
     )
@@ -93,12 +101,29 @@ pub static KEYS: &[Key] = &[
     Key::new("schedule.times", Count(0), "3", "maximum number of divisions").only(&["plateau"]),
     Key::new("schedule.by", Number(Range { min: 1.0, ..Range::FROM_ZERO }), "10", "divisor of the rate")
         .only(&["steps", "every", "plateau"]),
+    Key::new("schedule.rise", Kind::SHARE, "0.3", "fraction of all steps in which the rate rises").only(&["one_cycle"]),
+    Key::new("schedule.start_fraction", Kind::SHARE, "0.04", "first rate as a fraction of the highest").only(&["one_cycle"]),
+    Key::new("schedule.final_fraction", Kind::SHARE, "0.000004", "final rate as a fraction of the highest").only(&["one_cycle"]),
+    Key::new("schedule.final_fraction", Kind::SHARE, "0", "final rate as a fraction of the initial one")
+        .only(&["cosine", "polynomial"]),
+    Key::new("schedule.power", Kind::POSITIVE, "1", "exponent of the decay; 1 is a line").only(&["polynomial"]),
     Key::new("schedule.warmup", Kind::BELOW_ONE, "0.05", "fraction of all steps in which the rate rises")
         .only(&["warmup_cosine"])
         .alias(&["warmup"]),
     Key::new("schedule.epochs", Kind::FROM_ZERO, "5", "epochs in which the rate rises, at most half of the run")
         .only(&["warmup_poly"]),
     Key::new("schedule.power", Kind::POSITIVE, "2", "exponent of the decay").only(&["warmup_poly"]),
+    Key::new(
+        "warmup_epochs",
+        Kind::FROM_ZERO,
+        "0",
+        "epochs of linear warm-up in front of a schedule without its own, at most half of the run",
+    ),
+    Key::new("warmup_fraction", Kind::SHARE, "0", "the same as a fraction of all steps"),
+    Key::new("ema", Table, "none", "exponential moving average of the weights, which is validated and saved"),
+    Key::new("ema.decay", Kind::BELOW_ONE, "0.999", "share of the average that each step keeps"),
+    Key::new("ema.every", Count(1), "8", "steps from one update of the average to the next, which keep decay^every"),
+    Key::new("ema.warmup", Switch, "true", "whether step t keeps (1 + t) / (10 + t) at most"),
     Key::new(
         "augment.kind",
         Word(&["none", "crop_mirror", "random_resized_crop"]),
@@ -119,6 +144,65 @@ pub static KEYS: &[Key] = &[
         "smallest and largest aspect ratio, width / height",
     )
     .only(&["random_resized_crop"]),
+    Key::new(
+        "augment.short_side",
+        Count(16),
+        "none",
+        "short side in pixels to which larger images are reduced before the crop, so that more of them fit into the cache",
+    )
+    .only(&["random_resized_crop"]),
+    Key::new(
+        "augment.flip",
+        Kind::SHARE,
+        "none",
+        "probability of mirroring left to right; none: 0.5, or 0 without a random crop",
+    ),
+    Key::new("augment.vertical_flip", Kind::SHARE, "0", "probability of turning upside down"),
+    Key::new("augment.rotation", Number(Range::of(0.0, 180.0)), "0", "maximum rotation in degrees, either way"),
+    Key::new("augment.translate", Kind::SHARE, "0", "maximum translation as a fraction of each side"),
+    Key::new("augment.zoom", Pair(Range::of(0.01, 100.0)), "[1, 1]", "smallest and largest scale factor"),
+    Key::new("augment.shear", Number(Range::of(0.0, 80.0)), "0", "maximum shear along x in degrees, either way"),
+    Key::new(
+        "augment.interpolation",
+        Word(&["nearest", "bilinear"]),
+        "none",
+        "sampling of rotated and sheared images; none: torchvision's default",
+    ),
+    Key::new(
+        "augment.auto",
+        Word(&["trivial", "rand", "augmix"]),
+        "none",
+        "automatic augmentation: TrivialAugmentWide, RandAugment or AugMix",
+    ),
+    Key::new("augment.auto_operations", Count(1), "2", "number of operations of RandAugment, up to 20"),
+    Key::new("augment.auto_magnitude", Count(0), "9", "magnitude of RandAugment's operations, 0 to 30"),
+    Key::new("augment.brightness", Number(Range::of(0.0, 100.0)), "0", "maximum change of the brightness factor from 1"),
+    Key::new("augment.contrast", Number(Range::of(0.0, 100.0)), "0", "maximum change of the contrast factor from 1"),
+    Key::new("augment.saturation", Number(Range::of(0.0, 100.0)), "0", "maximum change of the saturation factor from 1"),
+    Key::new("augment.hue", Number(Range::of(0.0, 0.5)), "0", "maximum shift of hues in turns"),
+    Key::new("augment.grayscale", Kind::SHARE, "0", "probability of removing colours"),
+    Key::new("augment.blur", Kind::SHARE, "0", "probability of a Gaussian blur"),
+    Key::new(
+        "augment.blur_sigma",
+        Pair(Range::of(0.01, 50.0)),
+        "[0.1, 2]",
+        "smallest and largest standard deviation of the blur in pixels",
+    ),
+    Key::new("augment.erasing", Kind::SHARE, "0", "probability of erasing a random rectangle"),
+    Key::new("augment.mixup", Number(Range::of(0.0, 1000.0)), "0", "parameter alpha of mixup; 0: none"),
+    Key::new(
+        "augment.cutmix",
+        Number(Range::of(0.0, 1000.0)),
+        "0",
+        "parameter alpha of CutMix; 0: none. With mixup too, a batch gets either with probability 0.5",
+    ),
+    Key::new("augment.mix_probability", Kind::SHARE, "1", "probability that a batch is mixed"),
+    Key::new(
+        "augment.mix_off_last",
+        Kind::FROM_ZERO,
+        "0",
+        "epochs at the end without mixup and CutMix; below 1: a fraction of the run",
+    ),
     Key::new("colour", Table, "none", "colour noise along the principal components of the training images").alias(&["color"]),
     Key::new("colour.sigma", Number(Range::of(0.0, 100.0)), "0.1", "standard deviation of the colour noise")
         .alias(&["color.sigma"]),
@@ -129,10 +213,18 @@ pub static KEYS: &[Key] = &[
         "strength of the colour noise: the paper's formula, or the 2012 code's",
     )
     .alias(&["color.strength"]),
+    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
+    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
     Key::new(
         "layer_rates.*",
         Kind::FROM_ZERO,
         "none",
         "learning-rate multiplier of a layer, by its name or `head` for the last one; 0 freezes it",
+    ),
+    Key::new(
+        "timeline",
+        Legs,
+        "[]",
+        "plans [step, share, until] of a run with --time, which the recipe then repeats; empty: whole epochs",
     ),
 ];

@@ -17,6 +17,7 @@ fn example(key: &Key) -> String {
         Kind::Pair(_) => vec!["[0.25, 0.5]".into()],
         Kind::Numbers(_) => vec!["[0.25]".into()],
         Kind::Fractions => vec!["[[1, 3]]".into()],
+        Kind::Legs => vec!["[[0, 0.0, 9], [3, 0.5, 12]]".into()],
         Kind::Table => vec![],
     };
     let default = key.default_value();
@@ -33,6 +34,8 @@ fn with_kind(key: &Key) -> Recipe {
     let quick = by_name("quick").unwrap();
     match key.only.first() {
         Some(kind) => quick.set(&format!("{}.kind={kind}", key.parts().0)).unwrap_or_else(|e| panic!("{}: {e}", key.name)),
+        // Other schedules have a warm-up of their own.
+        None if key.name.starts_with("warmup_") => quick.set("schedule.kind=constant").unwrap(),
         None => quick,
     }
 }
@@ -47,7 +50,7 @@ fn every_key_is_a_field_and_its_default_changes_nothing() {
         assert_eq!(*found, to_stored(key, key.kind.accept(&key.kind.parse(&value)).unwrap()), "{name}");
         // A field that is not stored has the default of the table.
         let same = with_kind(key);
-        if !key.default.is_empty() && !key.alone && key.only.is_empty() && !name.contains("colour") {
+        if !key.default.is_empty() && !key.alone && key.only.is_empty() && !name.contains("colour") && !name.contains("ema") {
             let stated = same.clone().set(&format!("{name}={}", key.default)).unwrap();
             assert_eq!(stated, same, "{name} = {} is not the default", key.default);
         }
@@ -99,7 +102,9 @@ fn every_field_is_a_key() {
             let recipe = all.clone().set(&format!("{table}.kind={word}")).unwrap();
             for field in unknown(&recipe, table).iter().filter(|field| *field != "kind") {
                 let name = format!("{table}.{field}");
-                let known = of_name(&name).iter().any(|key| key.only.is_empty() || key.only.contains(word));
+                // One struct has the fields of all crops, and its check refuses those of others.
+                let is_shared = table == "augment";
+                let known = of_name(&name).iter().any(|key| is_shared || key.only.is_empty() || key.only.contains(word));
                 assert!(known, "the field `{name}` of kind {word} is missing in KEYS");
             }
         }

@@ -24,7 +24,7 @@ impl Range {
     /// From 0, below 1.
     pub const BELOW_ONE: Range = Range { below_max: true, ..Range::SHARE };
     /// Above 0.
-    pub const POSITIVE: Range = Range { min: 0.0, max: 1e12, above_min: true, below_max: false };
+    pub const POSITIVE: Range = Range { min: 0.0, max: f64::MAX, above_min: true, below_max: false };
     /// At least 0.
     pub const FROM_ZERO: Range = Range { above_min: false, ..Range::POSITIVE };
 
@@ -41,7 +41,7 @@ impl Range {
 
     fn words(&self) -> String {
         let (from, above) = if self.above_min { ("above", "above") } else { ("from", "of at least") };
-        match (self.max >= 1e12, self.below_max) {
+        match (self.max == f64::MAX, self.below_max) {
             (true, _) => format!("{above} {}", self.min),
             (false, true) => format!("{from} {} to below {}", self.min, self.max),
             (false, false) => format!("{from} {} to {}", self.min, self.max),
@@ -66,6 +66,8 @@ pub enum Kind {
     Numbers(Range),
     /// A list of fractions `[n, d]` of the run.
     Fractions,
+    /// A list of plans `[step, share, until]`.
+    Legs,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A list of words.
@@ -94,6 +96,7 @@ impl Kind {
             Kind::Pair(range) => format!("two numbers {}, the smaller one first, such as [0.5, 1]", range.words()),
             Kind::Numbers(range) => format!("a list of numbers {}", range.words()),
             Kind::Fractions => "a list of fractions of the run, such as [[1, 2], [3, 4]]".into(),
+            Kind::Legs => "a list of [step, share, until]".into(),
             Kind::Word(words) => match words {
                 [first, second] => format!("{first} or {second}"),
                 _ => format!("one of {}", words.join(", ")),
@@ -127,6 +130,7 @@ impl Kind {
                 };
                 parts.iter().all(|part| fraction(part).is_some()).then(|| value.clone())
             }
+            (Kind::Legs, Value::Array(parts)) => parts.iter().map(leg).collect::<Option<Vec<_>>>().map(Value::Array),
             (Kind::Word(words), Value::String(word)) => words.contains(&word.as_str()).then(|| value.clone()),
             (Kind::Words(_), Value::Array(parts)) => parts.iter().all(|part| self.has(part)).then(|| value.clone()),
             _ => None,
@@ -149,6 +153,13 @@ impl Kind {
     }
 }
 
+/// A plan `[step, share, until]`.
+fn leg(value: &Value) -> Option<Value> {
+    let [step, share, until] = <&[Value; 3]>::try_from(value.as_array()?.as_slice()).ok()?;
+    let (share, count) = (Kind::SHARE.accept(share)?, |n: &Value| Kind::Count(0).accept(n));
+    Some(Value::Array(vec![count(step)?, share, count(until)?]))
+}
+
 /// A number, written as an integer or a float.
 fn number(value: &Value) -> Option<f64> {
     match value {
@@ -168,7 +179,7 @@ mod tests {
         for (kind, good, bad) in [
             (Kind::Number(Range::SHARE), &["0", "1", "0.5", "5e-1"][..], &["-0.1", "1.1", "nan", "inf", "x", "\"1\"", ""][..]),
             (Kind::Number(Range::BELOW_ONE), &["0", "0.999"], &["1"]),
-            (Kind::Number(Range::POSITIVE), &["1e-9", "3"], &["0", "-1", "1e13"]),
+            (Kind::Number(Range::POSITIVE), &["1e-9", "3", "1e38"], &["0", "-1", "inf", "nan"]),
             (Kind::Count(1), &["1", "1_000"], &["0", "1.5", "-1", "99999999999", "99999999999999999999"]),
             (Kind::Pair(Range::SHARE), &["[0.1, 1]", "[1, 1]"], &["[1, 0.5]", "[0.5]", "[0, 0.5, 1]", "0.5", "[0, 2]"]),
             (Kind::Numbers(Range::SHARE), &["[]", "[0.1, 1, 0]"], &["[2]", "0.1"]),

@@ -1,7 +1,7 @@
 //! Recipe files: what they may say, and how they fail.
 
 use super::*;
-use crate::train::recipe::{Augmentation, BiasRate, Colour, Schedule, Sgd};
+use crate::train::recipe::{Augmentation, BiasRate, Colour, CropKind, Schedule, Sgd};
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Recipe> {
@@ -36,7 +36,12 @@ fn a_file_changes_its_base() {
         lr: 1.0,
         optimizer: Sgd { momentum: 0.8, ..Sgd { form: crate::train::recipe::MomentumForm::RateInside, ..Sgd::default() } }.into(),
         schedule: Schedule::WarmupPoly { epochs: 5.0, power: 3.0 },
-        augment: Augmentation::RandomResizedCrop { scale: [0.5, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] },
+        augment: Augmentation {
+            kind: CropKind::RandomResizedCrop,
+            scale: Some([0.5, 1.0]),
+            ratio: Some([3.0 / 4.0, 4.0 / 3.0]),
+            ..Augmentation::none()
+        },
         colour: Some(Colour { sigma: 0.05, ..paper.colour.unwrap() }),
         layer_rates: [("head".to_string(), 10.0), ("conv1".to_string(), 0.5)].into(),
         ..paper.clone()
