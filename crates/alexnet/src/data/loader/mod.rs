@@ -127,7 +127,8 @@ impl Views {
     }
 }
 
-/// Loader of a data set's batches; one serves a whole run.
+/// Loader of a data set's batches; one serves a whole run. Clones share their images and threads.
+#[derive(Clone)]
 pub struct Loader {
     shared: Arc<Shared>,
 }

@@ -15,7 +15,7 @@ mod validation;
 
 use self::checkpoint::Checkpointer;
 use self::decode_errors::DecodeErrors;
-pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions};
+pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions, Weights};
 use self::held::{Held, accumulation};
 use self::schedule::RunSchedule;
 use self::sync::{RankSync, StepStatus};
@@ -225,7 +225,14 @@ impl<'a> Trainer<'a> {
                 return Ok(StopReason::Interrupted);
             };
             let row = &self.state.rows[self.state.rows.len() - 1];
-            watch(Event::Epoch { row, best, train_time, images, validation: self.validator.report() });
+            watch(Event::Epoch {
+                row,
+                best,
+                train_time,
+                images,
+                validation: self.validator.report(),
+                weights: Weights(&*self.engine),
+            });
             begun = Some(());
             let complete = self.schedule.is_complete(&self.state);
             if !complete && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
@@ -456,10 +463,10 @@ impl<'a> Trainer<'a> {
         }
         self.state.schedule.observe(self.recipe.monitor.score(&row), &self.recipe.schedule);
         self.state.rows.push(row);
-        // Of the average too, if there is one, since the epoch's metrics are those of the average.
-        with_average(self.engine, &mut self.ema, |engine| {
-            self.checkpointer.write_snapshot(engine, &self.state, self.recipe.monitor)
-        })?;
+        if self.checkpointer.snapshot_is_due(&self.state) {
+            let (checkpointer, state, monitor) = (&self.checkpointer, &self.state, self.recipe.monitor);
+            with_average(self.engine, &mut self.ema, |engine| checkpointer.write_snapshot(engine, state, monitor))?;
+        }
         self.checkpointer.write_metrics(&self.state)?;
         Ok(best.is_some())
     }
