@@ -87,6 +87,8 @@ head = b'{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2,1],"paramete
 seed("tensors", "files", len(head).to_bytes(2, "little") + head + b"\x02\0\0\0ab\x01\0\0\0c")
 seed("tensors", "base64", b'\xff\xff{"inputs":[{"name":"picture","datatype":"BYTES","shape":[1],"data":["/9j/"]}]}')
 
+seed("recipe", "changes", b'base = "paper"\nepochs = 3\n[schedule]\nkind = "plateau"\npatience = 2\n[colour]\nsigma = 0.1\n')
+seed("recipe", "weights", b'class_weights.a = 2\nlayer_rates = { head = 10 }\nschedule.at = [[1, 2]]\nschedule.kind = "steps"\n')
 seed("data_list", "lines", b"\0a.jpg 0\nb c.jpg\t1\n")
 seed("data_list", "names", b"\4a.jpg cat\nb.jpg dog\n")
 seed("data_list", "numbers", b"\5path,label\r\na.jpg,0\r\nb.jpg,2\r\n")

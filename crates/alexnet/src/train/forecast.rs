@@ -133,10 +133,10 @@ impl Upcoming<'_> {
             disk,
             shorter: Vec::new(),
         };
-        if let (Some(costs), Some(time), None) = (costs, all, budget) {
-            if time > LONG {
-                forecast.shorter = self.shorter(costs, time, disk);
-            }
+        if let (Some(costs), Some(time), None) = (costs, all, budget)
+            && time > LONG
+        {
+            forecast.shorter = self.shorter(costs, time, disk);
         }
         Ok(forecast)
     }
