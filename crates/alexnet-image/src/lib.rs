@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod augment;
 pub mod crop;
 pub mod decode;
 mod draft;

@@ -26,6 +26,19 @@ impl Image {
     /// # Panics
     /// When the window exceeds the image, or `out` has another size.
     pub fn tensor(&self, preprocess: &Preprocess, window: Window, add: Option<[f32; 3]>, out: &mut [f32]) {
+        self.tensor_of(preprocess, window, window, add, out);
+    }
+
+    /// As [`tensor`](Self::tensor) of a whole image that was cropped at `place` of a resized one, and then changed: a mean image that
+    /// is subtracted at the crop's position is that of `place`.
+    ///
+    /// # Panics
+    /// When the image is smaller than a crop, or `out` has another size.
+    pub fn tensor_cropped_at(&self, preprocess: &Preprocess, place: Window, add: Option<[f32; 3]>, out: &mut [f32]) {
+        self.tensor_of(preprocess, Window { top: 0, left: 0, mirror: false }, place, add, out);
+    }
+
+    fn tensor_of(&self, preprocess: &Preprocess, window: Window, place: Window, add: Option<[f32; 3]>, out: &mut [f32]) {
         let crop = preprocess.crop;
         assert_eq!(out.len(), 3 * crop * crop, "a tensor of [3, {crop}, {crop}]");
         assert!(
@@ -54,7 +67,7 @@ impl Image {
                 }
             }
             if let Mean::Image { size, values, centre } = &preprocess.mean {
-                let place = mean_window(*size, crop, window, *centre);
+                let place = mean_window(*size, crop, place, *centre);
                 subtract_mean(plane, crop, &values[channel * size * size..(channel + 1) * size * size], *size, place, std);
             }
         }

@@ -38,7 +38,9 @@ impl Image {
     pub fn crop(&self, area: Area) -> Image {
         let Area { top, left, height, width } = area;
         let rows = self.rgb.chunks_exact(self.width * 3).skip(top).take(height);
-        let rgb = rows.flat_map(|row| &row[left * 3..(left + width) * 3]).copied().collect();
+        // Whole rows at a time: byte by byte took four times as long as resizing the area.
+        let mut rgb = Vec::with_capacity(3 * width * height);
+        rows.for_each(|row| rgb.extend_from_slice(&row[left * 3..(left + width) * 3]));
         Image { width, height, rgb }
     }
 

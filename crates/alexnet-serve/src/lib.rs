@@ -16,6 +16,7 @@ mod api_error;
 mod batcher;
 mod body;
 mod connection;
+pub mod dashboard;
 mod index;
 mod metrics;
 mod model;

@@ -4,6 +4,11 @@
 //! The crate that could write it (tensorboard-rs) has been unmaintained since 2022. Sources: tensorflow/core/lib/io/record_writer.h,
 //! core/util/event.proto, core/framework/summary.proto.
 
+mod histogram;
+mod hparams;
+
+pub use hparams::Status;
+
 use crate::draw::encode::png;
 use crate::formats::Message;
 use crate::image::Image;
@@ -65,6 +70,34 @@ impl EventFile {
         let image = Message::default().int(1, picture.height as u64).int(2, picture.width as u64).int(3, 3).text(4, png(picture));
         let summary = Message::default().message(1, Message::default().text(1, tag).message(4, image));
         self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
+    }
+
+    /// Writes a histogram of values at a step; nothing if one of them is not finite.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn histogram(&mut self, tag: &str, values: &[f32], step: u64) -> Result<()> {
+        let Some(histogram) = histogram::message(values) else { return Ok(()) };
+        let summary = Message::default().message(1, Message::default().text(1, tag).message(5, histogram));
+        self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
+    }
+
+    /// Writes the settings of a run, by name, for the HPARAMS page.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn hparams(&mut self, settings: &[(String, String)]) -> Result<()> {
+        let now = wall_time();
+        self.write(Message::default().double(1, now).message(5, hparams::start(settings, now)))
+    }
+
+    /// Writes how the run ended, for the HPARAMS page.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn hparams_end(&mut self, status: Status) -> Result<()> {
+        let now = wall_time();
+        self.write(Message::default().double(1, now).message(5, hparams::end(status, now)))
     }
 
     /// Appends in one call, so that a reader hardly ever sees half a record.
@@ -162,10 +195,20 @@ mod tests {
         assert_ne!(first.path, second.path);
         first.scalars(&[("a", 0.5), ("b", f64::NAN)], 3).unwrap();
         first.image("filters", &Image { width: 2, height: 1, rgb: vec![1, 2, 3, 4, 5, 6] }, 3).unwrap();
+        first.histogram("fc1.weight", &[0.5, 1.0], 3).unwrap();
+        first.hparams(&[("recipe.lr".into(), "0.5".into()), ("net".into(), "slim".into())]).unwrap();
+        first.hparams_end(Status::Success).unwrap();
         let events = events(&first.path);
-        assert_eq!(events.len(), 4);
+        assert_eq!(events.len(), 7);
         let has = |event: &[u8], part: &[u8]| event.windows(part.len()).any(|window| window == part);
         assert!(has(&events[2], b"\x0a\x01a\x15\x00\x00\x00\x3f") && has(&events[3], b"\x89PNG"));
+        assert!(has(&events[4], b"fc1.weight") && has(&events[5], b"_hparams_/session_start_info"));
+        // recipe.lr as the number 0.5, net as the text slim.
+        assert!(
+            has(&events[5], b"\x0a\x09recipe.lr\x12\x09\x11\0\0\0\0\0\0\xe0\x3f")
+                && has(&events[5], b"\x0a\x03net\x12\x06\x1a\x04slim")
+        );
+        assert!(has(&events[6], b"_hparams_/session_end_info") && has(&events[6], b"\x08\x01\x11"));
         std::fs::remove_dir_all(folder.path().join("gone")).unwrap_err();
         assert!(EventFile::create(&folder.path().join("gone"), 0).err().unwrap().to_string().contains("gone"));
     }

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         };
         let mut engine = Cpu::new(&model.net, options.batch, args.threads)?;
         load_model(&model, &mut engine)?;
-        estimate_statistics(&mut engine, &Loader::new(source, model.preprocess.clone(), Augment::None, options)?)?;
+        estimate_statistics(&mut engine, &Loader::new(source, model.preprocess.clone(), Augment::none(), options)?)?;
         for (name, values) in &mut model.tensors {
             *values = engine.parameter(name)?.into();
         }

@@ -99,7 +99,7 @@ fn check_token(shared: &Shared, request: &request::Parts) -> Result<(), ApiError
 }
 
 /// Compares two texts in constant time.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 

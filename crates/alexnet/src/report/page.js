@@ -86,5 +86,7 @@ for (const time of document.querySelectorAll("time[data-at]")) {
 // During training, the page is rewritten after each epoch.
 if ("live" in document.documentElement.dataset) {
   const box = document.getElementById("reload");
-  setInterval(() => { if (box.checked && tip.hidden && document.visibilityState === "visible") location.reload(); }, 20000);
+  // The dashboard, which shows this page in a frame, replaces it itself.
+  if (window.top !== window) box.closest("label").hidden = true;
+  else setInterval(() => { if (box.checked && tip.hidden && document.visibilityState === "visible") location.reload(); }, 20000);
 }

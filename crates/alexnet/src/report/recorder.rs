@@ -9,12 +9,12 @@ use crate::data::Dataset;
 use crate::eval;
 use crate::image::Channels;
 use crate::net::Net;
-use crate::tensorboard::EventFile;
+use crate::tensorboard::{EventFile, Status};
 use crate::train::config::Config;
 use crate::train::run_dir::RunDir;
 use crate::train::state::{EpochMetrics, RunningTotals};
-use crate::train::{Event, StopReason};
-use crate::{Error, Result, files};
+use crate::train::{Event, StopReason, Weights};
+use crate::{Error, Result, files, formats};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -94,6 +94,9 @@ impl Recorder {
         log.write(&Record::Begin { at: now(), step, epochs, steps_per_epoch, train: train.len(), val: val.len(), machine })?;
         let before = Filters::before(config, net, channels);
         let mut events = if writes.tensorboard { Some(EventFile::create(folder.path(), step)?) } else { None };
+        if let Some(events) = &mut events {
+            events.hparams(&hparams(&Run::read(folder.path())?))?;
+        }
         if let (Some(events), Some(before)) = (&mut events, &before) {
             events.image("filters/before", before.image(), 0)?;
         }
@@ -141,10 +144,11 @@ impl Recorder {
                 self.pending = validation.map(|report| ("Before the first epoch, best so far".into(), report.clone()));
                 Ok(())
             }
-            Event::Epoch { row, best, train_time, images, validation } => {
+            Event::Epoch { row, best, train_time, images, validation, weights } => {
                 let (epoch, seconds) = (row.epoch, train_time.as_secs_f64());
                 self.log.write(&Record::Epoch { at: now(), step: row.step, epoch, images: *images, seconds })?;
                 self.scalars(row, Some(*images as f64 / seconds.max(1e-9)))?;
+                self.histograms(*weights, row.step)?;
                 if *best || (self.evaluated.is_none() && self.pending.is_none()) {
                     let what = if *best { "best so far" } else { "not the best; `alexnet report` evaluates the best" };
                     self.pending = validation.map(|report| (format!("Epoch {epoch}, {what}"), report.clone()));
@@ -175,7 +179,9 @@ impl Recorder {
             Ok(StopReason::Interrupted) => Ended::Interrupted,
             Err(error) => Ended::Failed(error.to_string()),
         };
+        let status = if matches!(ending, Ended::Failed(_)) { Status::Failure } else { Status::Success };
         self.log.write(&Record::End { at: now(), step: self.step, ending })?;
+        self.end_events(status)?;
         // A run stopped within its first epoch has a model now.
         if self.after.is_none() {
             self.after = newest_model(&self.folder).and_then(|path| Filters::in_model(&path));
@@ -214,6 +220,29 @@ impl Recorder {
         events.scalars(&scalars, row.step)
     }
 
+    /// Writes histograms of all parameters, except of those that other ranks hold.
+    fn histograms(&mut self, weights: Weights<'_>, step: u64) -> Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        for (name, _) in formats::parameters(&self.net)? {
+            if let Ok(values) = weights.parameter(&name) {
+                events.histogram(&name, &values, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the metrics of the best epoch, and how the run ended.
+    fn end_events(&mut self, status: Status) -> Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        if let Some(best) = Run::read(&self.folder)?.best() {
+            let metrics =
+                [("best/top1", Some(best.top1())), ("best/macro_f1", best.val_macro_f1), ("best/loss", Some(best.loss()))];
+            let metrics: Vec<_> = metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            events.scalars(&metrics, self.step)?;
+        }
+        events.hparams_end(status)
+    }
+
     fn due(&self, least: Duration) -> bool {
         self.written.is_none_or(|(when, took)| when.elapsed() >= least.max(took * SHARE))
     }
@@ -241,6 +270,13 @@ impl Recorder {
         self.written = Some((Instant::now(), start.elapsed()));
         Ok(())
     }
+}
+
+/// The settings that describe a run, without its files.
+fn hparams(run: &Run) -> Vec<(String, String)> {
+    let names = ["net", "image_size", "seed", "precision", "from"];
+    let is_one = |name: &str| names.contains(&name) || name.strip_prefix("recipe.").is_some();
+    run.settings.iter().filter(|(name, _)| is_one(name)).cloned().collect()
 }
 
 /// The best model of a run, or the last one without validation.

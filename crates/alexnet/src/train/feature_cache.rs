@@ -71,6 +71,9 @@ impl Plan {
     /// Plans the cache with a memory budget of `room` bytes. `able`: whether the engine can resume from intermediate activations.
     pub fn new(net: &Net, rates: &BTreeMap<String, f32>, loaders: &Loaders, able: bool, room: u64) -> Result<Plan> {
         let Some((index, after)) = cut(net, rates)? else { return Ok(Plan::Nothing) };
+        if loaders.train.mixes() {
+            return Ok(Plan::Always("mixup and CutMix mix the images of each batch"));
+        }
         let Some(views) = loaders.train.views() else {
             return Ok(Plan::Always("augmentation differs in every epoch; --views N makes it repeat"));
         };

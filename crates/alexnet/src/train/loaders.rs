@@ -63,7 +63,7 @@ pub fn loaders(
     let wants_mean = recipe.wants_mean_image() && !given;
     let mut pca = None;
     if wants_mean || recipe.colour.is_some() {
-        let probe = Loader::new(train.clone(), preprocess.clone(), Augment::None, options.clone())?;
+        let probe = Loader::new(train.clone(), preprocess.clone(), Augment::none(), options.clone())?;
         let sample = probe.sample(SAMPLE);
         if sample.is_empty() {
             return Err(Error::Invalid("none of the training images could be read".into()));

@@ -39,4 +39,4 @@ pub use forecast::{Forecast, Shorter};
 pub use observer::{Finished, Observer, Started};
 pub use run::{Environment, Outcome, RUNS};
 pub use settings::Settings;
-pub use trainer::{CommStats, Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
+pub use trainer::{CommStats, Event, OnDecodeError, StopReason, Trainer, TrainerOptions, Weights};

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::finetune::HeadMapping;
 use super::param_groups;
-use super::recipe::{self, Augmentation, Change, Chosen, Recipe};
+use super::recipe::{self, Change, Chosen, Recipe};
 use super::run_options;
 use super::settings::Settings;
 use crate::formats::Model;
@@ -188,11 +188,8 @@ pub(super) fn layer_rates(
     recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;
     let frozen_first = param_groups::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
     // Caching a view that is used once is pointless: each is used at least twice or, in a single epoch, none is cached.
-    let own = if frozen_first && !chosen.states("views") && recipe.augment != Augmentation::None {
-        VIEWS.min(recipe.epochs / 2)
-    } else {
-        recipe.views
-    };
+    let repeats = frozen_first && !recipe.augment.is_fixed() && !recipe.augment.mixes();
+    let own = if repeats && !chosen.states("views") { VIEWS.min(recipe.epochs / 2) } else { recipe.views };
     recipe.views = settings.views.unwrap_or(own);
     Ok(())
 }

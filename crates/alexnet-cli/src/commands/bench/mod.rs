@@ -1,5 +1,6 @@
 //! `alexnet bench`: benchmarks of training, inference, kernels and data loading.
 
+mod augmentation;
 mod data;
 mod kernels;
 mod memory;

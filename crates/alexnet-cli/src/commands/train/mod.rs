@@ -1,5 +1,6 @@
 //! `alexnet train`: training of a network.
 
+mod dashboard;
 pub(crate) mod lr_find;
 mod pace;
 mod parallel;
@@ -7,6 +8,7 @@ mod plan;
 mod progress;
 mod warnings;
 
+use self::dashboard::LivePage;
 use self::parallel::{AllEngines, strategies};
 use self::progress::ProgressPrinter;
 use super::dist_args;
@@ -168,6 +170,10 @@ pub(crate) struct Args {
     /// batch normalisation sees one micro-batch at a time. See --accumulate for larger batches
     #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
     micro_batch: Option<usize>,
+    /// Show the run live on a web page of this machine, with a button that stops it: at this port, or at a free one that is
+    /// printed
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", conflicts_with = "no_report", help_heading = "Output")]
+    dashboard: Option<u16>,
     /// Also write TensorBoard event files to RUN
     #[arg(long, help_heading = "Output")]
     tensorboard: bool,
@@ -248,7 +254,8 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let report = RunReport::new(writes, args.machine.threads, output::note);
     let engines = AllEngines(&args.machine);
     let environment = Environment { ranks, engines: &engines, stop: &stop };
-    let outcome = settings.run_in(&environment, &mut (progress, report))?;
+    let live = LivePage::new(args.dashboard, stop.clone());
+    let outcome = settings.run_in(&environment, &mut (progress, (report, live)))?;
     if outcome.reason == StopReason::Interrupted && ranks.rank() == 0 {
         let run = outcome.dir.display();
         let message = format!("stopped at step {}, checkpoint saved; resume with: alexnet train --resume {run}", outcome.step);

@@ -10,12 +10,14 @@
 mod augment;
 mod batch_iter;
 mod cache;
+mod mix;
 mod sampling;
 #[cfg(test)]
 mod tests;
 
-pub use augment::Augment;
+pub use augment::{Augment, Crop};
 pub use batch_iter::BatchIter;
+pub use mix::Mix;
 pub use sampling::Sampling;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,14 +32,15 @@ use super::Dataset;
 use crate::distributed::Partition;
 use crate::engine::MixedLabel;
 use crate::image::crop::Crops;
-use crate::image::decode::{self, DecodeLimits, Scale, scale_before_crop};
-use crate::image::{Image, Preprocess};
+use crate::image::decode::{self, DecodeLimits, Scale, scale_before, scale_before_crop};
+use crate::image::{Image, Preprocess, Resize};
 use crate::{Error, Result};
 
 /// Purposes of the random number streams.
 const ORDER: u64 = 1;
 const AUGMENT: u64 = 2;
 const SAMPLE: u64 = 3;
+const MIX: u64 = 4;
 
 /// Options of a loader; the default suits training.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +112,7 @@ impl Drop for Batch {
 #[derive(Debug, Clone, PartialEq)]
 enum Views {
     /// One random crop per image, in random order.
-    Random(Augment),
+    Random(Box<Augment>),
     /// The same crops of each image, in the source's order.
     Fixed(Crops),
 }
@@ -124,7 +127,8 @@ impl Views {
     }
 }
 
-/// Loader of a data set's batches; one serves a whole run.
+/// Loader of a data set's batches; one serves a whole run. Clones share their images and threads.
+#[derive(Clone)]
 pub struct Loader {
     shared: Arc<Shared>,
 }
@@ -150,7 +154,7 @@ impl Loader {
     /// The source is empty, the preprocessing or augmentation is invalid, or threads cannot be started.
     pub fn new(source: Arc<dyn Dataset>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
         augment.check().map_err(Error::Invalid)?;
-        Self::build(source, preprocess, Views::Random(augment), options)
+        Self::build(source, preprocess, Views::Random(Box::new(augment)), options)
     }
 
     /// Creates an evaluation loader: every image once in the source's order, as its centre crop or, with `ten_crops`, the ten of
@@ -226,7 +230,8 @@ impl Loader {
     /// Number of distinct views of an image over all epochs; `None` if every epoch has a new one.
     pub fn views(&self) -> Option<usize> {
         match &self.shared.views {
-            Views::Random(Augment::None) | Views::Fixed(_) => Some(1),
+            Views::Random(augment) if augment.is_fixed() => Some(1),
+            Views::Fixed(_) => Some(1),
             Views::Random(_) => Some(self.shared.options.views).filter(|&views| views > 0),
         }
     }
@@ -242,10 +247,20 @@ impl Loader {
         order.chunks(self.shared.options.batch).take(self.batches()).map(<[u32]>::to_vec).collect()
     }
 
-    /// Loads the given images as an epoch shows them, without prefetching.
+    /// Whether the images of a batch are mixed with each other.
+    pub fn mixes(&self) -> bool {
+        matches!(&self.shared.views, Views::Random(augment) if augment.mix.is_on())
+    }
+
+    /// Loads the given images as an epoch shows them, without prefetching and without mixing.
     pub fn load(&self, epoch: u64, indices: &[u32]) -> Batch {
         let views = vec![self.view(epoch); indices.len()];
-        batch_iter::fill(&self.shared, &views, indices, &[indices.len()], &AtomicBool::new(false))
+        let (own, blocks) = (0..indices.len(), &[indices.len()]);
+        batch_iter::fill(
+            &self.shared,
+            &batch_iter::Wanted { views: &views, indices, own, blocks, blend: None },
+            &AtomicBool::new(false),
+        )
     }
 
     /// Up to `count` resized images, the same for equal source and seed, for means and principal components. Broken images are
@@ -286,6 +301,13 @@ impl Shared {
         }
     }
 
+    /// The mixing of a batch of an epoch.
+    fn blend(&self, epoch: u64, batch: usize) -> Option<mix::Blend> {
+        let Views::Random(augment) = &self.views else { return None };
+        let key = Key(self.options.seed).with(MIX).with(epoch).with(batch as u64);
+        augment.mix.draw(key, epoch, self.preprocess.crop)
+    }
+
     fn crops_per_image(&self) -> usize {
         self.views.crops()
     }
@@ -299,7 +321,7 @@ impl Shared {
         match &self.views {
             Views::Random(augment) => {
                 let key = Key(self.options.seed).with(AUGMENT).with(view).with(i.into());
-                if augment.crops_originals() && !self.preprocess.jpeg.is_exact() {
+                if augment.crops_originals() && augment.short_side().is_none() && !self.preprocess.jpeg.is_exact() {
                     return self.fill_scaled(augment, key, i as usize, out);
                 }
                 let image = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
@@ -336,7 +358,7 @@ impl Shared {
 
     fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
         let originals = matches!(&self.views, Views::Random(augment) if augment.crops_originals());
-        if originals && self.preprocess.jpeg.is_exact() {
+        if originals && self.short_side().is_none() && self.preprocess.jpeg.is_exact() {
             return self.original(i).map(|image| Arc::new(image.resized_as(self.preprocess.resize)));
         }
         let make = || Ok(super::resized(&*self.source, i, &self.preprocess)?);
@@ -344,7 +366,30 @@ impl Shared {
     }
 
     fn original(&self, i: usize) -> Result<Arc<Image>, String> {
-        self.kept.get(i, || Ok(self.source.image(i)?))
+        self.kept.get(i, || match self.short_side() {
+            Some(side) => self.reduced(i, side),
+            None => Ok(self.source.image(i)?),
+        })
+    }
+
+    /// Short side to which larger originals are reduced before random areas are cropped.
+    fn short_side(&self) -> Option<usize> {
+        if let Views::Random(augment) = &self.views { augment.short_side() } else { None }
+    }
+
+    /// Image `i`, reduced to a short side of `side` pixels if it is larger.
+    fn reduced(&self, i: usize, side: usize) -> Result<Image, String> {
+        let is_larger = |height: usize, width: usize| height.min(width) > side;
+        let how = Resize::ShortSide(side);
+        if !self.preprocess.jpeg.is_exact()
+            && let Some(bytes) = self.source.file(i)?
+        {
+            let scale = |height, width| if is_larger(height, width) { scale_before(how, height, width) } else { Scale::Full };
+            let draft = decode::draft(&bytes, &DecodeLimits::default(), &scale)?;
+            return Ok(if is_larger(draft.height, draft.width) { draft.resized_as(how) } else { draft.image });
+        }
+        let image = self.source.image(i)?;
+        Ok(if is_larger(image.height, image.width) { image.resized_as(how) } else { image })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Components built from a recipe: optimizer steps, initialisation, preprocessing, augmentation.
 
-use super::{Augmentation, BiasRate, ImagePreprocessing, Init, Optimizer, Progress, Recipe};
+use super::{BiasRate, ImagePreprocessing, Init, Optimizer, Progress, Recipe};
 use crate::data::loader::Augment;
 use crate::engine::OptimizerStep;
 use crate::image::pca_noise::{ColourNoise, Pca};
@@ -115,13 +115,7 @@ impl Recipe {
     /// The loader's augmentation; recipes with colour noise require `pca`.
     pub fn augment(&self, pca: Option<&Pca>) -> Augment {
         let colour = self.colour.zip(pca).map(|(c, pca)| ColourNoise { pca: pca.clone(), sigma: c.sigma, strength: c.strength });
-        match self.augment {
-            Augmentation::None => Augment::None,
-            Augmentation::CropMirror => Augment::CropMirror { colour },
-            Augmentation::RandomResizedCrop { scale: [a, b], ratio: [c, d] } => {
-                Augment::RandomResizedCrop { scale: (a, b), ratio: (c, d), colour }
-            }
-        }
+        self.augment_with(colour)
     }
 
     /// Validates the settings.
@@ -141,6 +135,7 @@ impl Recipe {
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
         self.check_warmup()?;
+        self.augment.check()?;
         self.loss.check()?;
         if self.accumulate == 0 {
             return Err(Error::Invalid("invalid accumulate 0: must be at least 1".into()));

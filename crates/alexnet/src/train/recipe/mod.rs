@@ -1,5 +1,6 @@
 //! Training recipes as data; [`by_name`] returns the presets.
 
+mod augmentation;
 mod build;
 mod earlier;
 mod edit;
@@ -17,6 +18,7 @@ mod tests;
 mod warmup;
 
 pub use crate::data::loader::Sampling;
+pub use augmentation::{Augmentation, Auto, CropKind};
 pub(crate) use edit::Change;
 pub use ema::Ema;
 pub use loss::{ClassWeights, LossSettings};
@@ -196,24 +198,6 @@ pub enum ImagePreprocessing {
     MeanImage,
     /// torchvision's: resize the short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
     ImageNet,
-}
-
-/// Augmentation of the training images.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Augmentation {
-    /// No augmentation.
-    None,
-    /// The paper's: random crop of the resized image, mirrored with probability 0.5.
-    CropMirror,
-    /// torchvision's: crop of random area and aspect ratio from the original image, resized, mirrored with
-    /// probability 0.5.
-    RandomResizedCrop {
-        /// Smallest and largest fraction of the image's pixels.
-        scale: [f32; 2],
-        /// Smallest and largest aspect ratio, width / height.
-        ratio: [f32; 2],
-    },
 }
 
 /// The paper's colour noise along the principal components of the training images.

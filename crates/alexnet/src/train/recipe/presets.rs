@@ -2,8 +2,8 @@
 
 use super::super::param_groups;
 use super::{
-    Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, LossSettings, MomentumForm, Monitor, Recipe, Sampling,
-    Schedule, Sgd,
+    Augmentation, BiasRate, Choice, Colour, CropKind, ImagePreprocessing, Init, LossSettings, MomentumForm, Monitor, Recipe,
+    Sampling, Schedule, Sgd,
 };
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
@@ -73,7 +73,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
         warmup_epochs: 0.0,
         warmup_fraction: 0.0,
-        augment: Augmentation::CropMirror,
+        augment: Augmentation::crop_mirror(),
         colour: None,
         best: Choice::Validation,
         batch_norm: false,
@@ -144,7 +144,12 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             weight_decay: 1e-4,
             bias_weight_decay: 1e-4,
             schedule: Schedule::Every { epochs: 30, by: 10.0 },
-            augment: Augmentation::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] },
+            augment: Augmentation {
+                kind: CropKind::RandomResizedCrop,
+                scale: Some([0.08, 1.0]),
+                ratio: Some([3.0 / 4.0, 4.0 / 3.0]),
+                ..Augmentation::none()
+            },
             ..simple
         },
         // All numbers are those of the authors' solver_32k. Theirs warms up from a rate of 1, ours from 0. LARS

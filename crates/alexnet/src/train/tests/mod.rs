@@ -11,7 +11,9 @@ mod tuning;
 
 use self::linear::Linear;
 use super::loaders::loaders;
-use super::recipe::{Augmentation, BiasRate, ClassWeights, LossSettings, Recipe, Schedule, by_name as recipe_named};
+use super::recipe::{
+    Augmentation, Auto, BiasRate, ClassWeights, CropKind, LossSettings, Recipe, Schedule, by_name as recipe_named,
+};
 use super::run_dir::RunDir;
 use super::snapshots::Snapshots;
 use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
@@ -74,6 +76,34 @@ fn adamw() -> Recipe {
 fn weighted() -> Recipe {
     let class_weights = Some(ClassWeights::Given([("red".to_string(), 3.0)].into()));
     Recipe { loss: LossSettings { smoothing: 0.1, focal: 2.0, class_weights }, ..recipe() }
+}
+
+/// With every augmentation, mixing in all epochs but the last.
+fn augmented() -> Recipe {
+    let augment = Augmentation {
+        kind: CropKind::RandomResizedCrop,
+        scale: Some([0.4, 1.0]),
+        short_side: Some(16),
+        vertical_flip: 0.2,
+        rotation: 20.0,
+        translate: 0.1,
+        zoom: [0.8, 1.2],
+        shear: 5.0,
+        auto: Some(Auto::Rand),
+        brightness: 0.2,
+        contrast: 0.2,
+        saturation: 0.2,
+        hue: 0.1,
+        grayscale: 0.2,
+        blur: 0.3,
+        erasing: 0.3,
+        mixup: 0.4,
+        cutmix: 1.0,
+        mix_probability: 0.8,
+        mix_off_last: 0.25,
+        ..Augmentation::none()
+    };
+    Recipe { augment, ..recipe() }
 }
 
 fn options() -> TrainerOptions {
@@ -231,7 +261,7 @@ fn without_validation_the_last_model_is_the_best() {
     // A fifth of each class's 2 images (6 in all) is none. The first epoch is best in training, and the rate then
     // ruins the model.
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 9.0 };
-    let recipe = Recipe { augment: Augmentation::None, lr: 30.0, schedule, ..recipe() };
+    let recipe = Recipe { augment: Augmentation::none(), lr: 30.0, schedule, ..recipe() };
     let mut seen = Vec::new();
     let watch = &mut |event: &Event<'_>, _: &AtomicBool| {
         if let Event::Epoch { row, .. } = event {

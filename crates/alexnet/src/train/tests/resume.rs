@@ -11,12 +11,14 @@ fn stopping_at_any_step_and_resuming_gives_the_same_bytes() {
     by_recipe(&with_adamw, adamw()).unwrap();
     let with_loss = folder.path().join("whole-loss");
     by_recipe(&with_loss, weighted()).unwrap();
+    let with_augment = folder.path().join("whole-augment");
+    by_recipe(&with_augment, augmented()).unwrap();
     // Within an epoch, at an epoch's last step (27), after its first (28), twice, and with another optimizer.
     let sgd = [vec![1], vec![13], vec![27], vec![28], vec![5, 20]].map(|stops| (recipe(), &whole, stops));
-    for (recipe, whole, stops) in
-        sgd.into_iter().chain([(adamw(), &with_adamw, vec![5, 20]), (weighted(), &with_loss, vec![3, 22])])
-    {
-        let at = folder.path().join(format!("stopped-{}-{}-{stops:?}", recipe.optimizer.name(), recipe.loss.smoothing));
+    let others =
+        [(adamw(), &with_adamw, vec![5, 20]), (weighted(), &with_loss, vec![3, 22]), (augmented(), &with_augment, vec![7, 16])];
+    for (number, (recipe, whole, stops)) in sgd.into_iter().chain(others).enumerate() {
+        let at = folder.path().join(format!("stopped-{number}-{stops:?}"));
         for stop_after in stops {
             let mut step = if at.join("state.safetensors").exists() { 5 } else { 0 };
             let ask = Ask {

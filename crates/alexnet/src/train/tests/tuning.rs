@@ -92,9 +92,9 @@ fn train(at: &Path, recipe: &Recipe, room: Option<u64>, stops: &[u64]) -> Left {
 #[test]
 fn cached_features_change_no_bit() {
     let folder = tempfile::tempdir().unwrap();
-    let crops = Augmentation::CropMirror;
+    let crops = Augmentation::crop_mirror();
     for (i, (augment, views, frozen)) in [
-        (Augmentation::None, 0, ["conv1", "conv2"].as_slice()),
+        (Augmentation::none(), 0, ["conv1", "conv2"].as_slice()),
         (crops, 2, &["conv1", "conv2"]),
         (crops, 3, &["conv1"]),
         (crops, 1, &["conv1", "conv2", "fc3"]),
@@ -136,7 +136,7 @@ fn cached_features_change_no_bit() {
 #[test]
 fn views_repeat_and_without_them_nothing_is_cached() {
     let folder = tempfile::tempdir().unwrap();
-    let crops = Augmentation::CropMirror;
+    let crops = Augmentation::crop_mirror();
     let anew = train(&folder.path().join("anew"), &recipe(crops, 0, &["conv1"]), None, &[]);
     let again = train(&folder.path().join("again"), &recipe(crops, 5, &["conv1"]), None, &[]);
     assert!(matches!(anew.plan, Plan::Always(_)), "{:?}", anew.plan);
@@ -150,7 +150,7 @@ fn views_repeat_and_without_them_nothing_is_cached() {
 #[test]
 fn a_frozen_layer_has_no_velocity_in_the_state() {
     let folder = tempfile::tempdir().unwrap();
-    let left = train(folder.path(), &recipe(Augmentation::None, 0, &["conv1"]), None, &[]);
+    let left = train(folder.path(), &recipe(Augmentation::none(), 0, &["conv1"]), None, &[]);
     let state = String::from_utf8_lossy(&left.files["state.safetensors"]).into_owned();
     assert!(state.contains("velocity.conv2.weight") && !state.contains("velocity.conv1") && state.contains("\"conv1.weight\""));
 }
@@ -169,7 +169,7 @@ fn stopping_before_a_validation_gives_bitwise_equal_validation() {
     .into_iter()
     .enumerate()
     {
-        let recipe = recipe(Augmentation::None, 0, frozen);
+        let recipe = recipe(Augmentation::none(), 0, frozen);
         let at = |name: &str| folder.path().join(format!("{name}-{i}"));
         let whole = train(&at("whole"), &recipe, room, &[]);
         // At the last step of the first epoch, and of the next one.

@@ -114,12 +114,15 @@ impl<'a> Checkpointer<'a> {
         if self.writes { write_model(&self.folder.best(), &self.model, engine, files::Sync::Later) } else { Ok(()) }
     }
 
-    /// Writes the snapshot of the last epoch, if it is due and remains, and then deletes those that do not. Collective: all
-    /// ranks call it together.
+    /// Whether the last epoch has a snapshot.
+    pub(super) fn snapshot_is_due(&self, state: &State) -> bool {
+        state.rows.last().is_some_and(|row| self.snapshots.is_due(row.epoch))
+    }
+
+    /// Writes the snapshot of the last epoch, if it remains, and then deletes those that do not. Collective: all ranks call it
+    /// together.
     pub(super) fn write_snapshot(&self, engine: &mut dyn Training, state: &State, monitor: Monitor) -> Result<()> {
-        let Some(epoch) = state.rows.last().map(|row| row.epoch).filter(|&epoch| self.snapshots.is_due(epoch)) else {
-            return Ok(());
-        };
+        let epoch = state.epoch;
         let (kept, others) = self.snapshots.divide(&state.rows, monitor);
         if kept.contains(&epoch) {
             engine.gather_parameters(&[])?;

@@ -1,7 +1,10 @@
 //! Options and events of a training run.
 
+use std::fmt;
 use std::time::Duration;
 
+use crate::Result;
+use crate::engine::ParameterStore;
 use crate::eval;
 use crate::train::snapshots::Snapshots;
 use crate::train::state::{EpochMetrics, RunningTotals};
@@ -74,6 +77,8 @@ pub enum Event<'a> {
         images: u64,
         /// Validation report, if there are validation images.
         validation: Option<&'a eval::Report>,
+        /// The model's parameters.
+        weights: Weights<'a>,
     },
     /// An image could not be read; reported once per image.
     Broken {
@@ -82,6 +87,26 @@ pub enum Event<'a> {
         /// Reason.
         why: &'a str,
     },
+}
+
+/// The model's parameters at an event.
+#[derive(Clone, Copy)]
+pub struct Weights<'a>(pub(super) &'a dyn ParameterStore);
+
+impl Weights<'_> {
+    /// Reads a parameter.
+    ///
+    /// # Errors
+    /// An unknown parameter, or one that is sharded over ranks.
+    pub fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        self.0.parameter(name)
+    }
+}
+
+impl fmt::Debug for Weights<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Weights of {}", self.0.net().name)
+    }
 }
 
 /// Reason why a run ended.

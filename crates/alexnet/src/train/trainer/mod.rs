@@ -15,7 +15,7 @@ mod validation;
 
 use self::checkpoint::Checkpointer;
 use self::decode_errors::DecodeErrors;
-pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions};
+pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions, Weights};
 use self::held::{Held, accumulation};
 use self::schedule::RunSchedule;
 use self::sync::{RankSync, StepStatus};
@@ -146,11 +146,15 @@ impl<'a> Trainer<'a> {
             batch: self.loaders.train.images() / self.loaders.train.batches().max(1),
             validation: self.loaders.val.as_ref().map_or(0, loader::Loader::images),
             parameters: self.engine.net().totals().map_or(0, |totals| totals.parameters),
-            steps_per_epoch: self.loaders.train.batches() as u64,
+            steps_per_epoch: self.schedule.steps_per_epoch() as u64,
         };
         let until = (self.recipe.epochs as u64 * size.steps_per_epoch).max(1);
         let timeline = self.state.timeline.get_or_insert_with(|| Timeline::of(&[Leg { step: 0, share: 0.0, until }]));
-        self.clock = Some(Clock::new(budget, start, timeline.used, size));
+        let clock = Clock::new(budget, start, timeline.used, size);
+        if timeline.used == 0.0 {
+            timeline.begun = clock.used();
+        }
+        self.clock = Some(clock);
         self
     }
 
@@ -221,7 +225,14 @@ impl<'a> Trainer<'a> {
                 return Ok(StopReason::Interrupted);
             };
             let row = &self.state.rows[self.state.rows.len() - 1];
-            watch(Event::Epoch { row, best, train_time, images, validation: self.validator.report() });
+            watch(Event::Epoch {
+                row,
+                best,
+                train_time,
+                images,
+                validation: self.validator.report(),
+                weights: Weights(&*self.engine),
+            });
             begun = Some(());
             let complete = self.schedule.is_complete(&self.state);
             if !complete && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
@@ -233,7 +244,7 @@ impl<'a> Trainer<'a> {
         if begun.is_some() {
             self.save(true)?;
         }
-        Ok(if self.state.epoch < self.recipe.epochs { StopReason::EarlyStop } else { StopReason::Done })
+        Ok(if self.schedule.is_complete(&self.state) { StopReason::Done } else { StopReason::EarlyStop })
     }
 
     /// Validates the initial model and records its metrics. Returns `false` if interrupted.
@@ -301,7 +312,7 @@ impl<'a> Trainer<'a> {
             self.ema.as_mut().map_or(Ok(()), |ema| ema.after_step(self.engine, step))?;
             if let (Some(clock), Some(timeline)) = (&mut self.clock, &mut self.state.timeline) {
                 clock.step();
-                clock.plan(timeline, step, false, false);
+                clock.plan(timeline, step);
             }
             let RunningTotals { loss, correct, images } = self.state.sums;
             let n = images.max(1) as f64;
@@ -332,9 +343,7 @@ impl<'a> Trainer<'a> {
     fn plan_after_epoch(&mut self) {
         let (step, complete) = (self.step(), self.schedule.is_complete(&self.state));
         if let (Some(clock), Some(timeline), false) = (&mut self.clock, &mut self.state.timeline, complete) {
-            clock.epoch();
-            clock.plan(timeline, step, true, false);
-            timeline.ended = (timeline.until() <= step).then_some(step);
+            timeline.ended = clock.plan_after_epoch(timeline, step).then_some(step);
         }
     }
 
@@ -454,10 +463,10 @@ impl<'a> Trainer<'a> {
         }
         self.state.schedule.observe(self.recipe.monitor.score(&row), &self.recipe.schedule);
         self.state.rows.push(row);
-        // Of the average too, if there is one, since the epoch's metrics are those of the average.
-        with_average(self.engine, &mut self.ema, |engine| {
-            self.checkpointer.write_snapshot(engine, &self.state, self.recipe.monitor)
-        })?;
+        if self.checkpointer.snapshot_is_due(&self.state) {
+            let (checkpointer, state, monitor) = (&self.checkpointer, &self.state, self.recipe.monitor);
+            with_average(self.engine, &mut self.ema, |engine| checkpointer.write_snapshot(engine, state, monitor))?;
+        }
         self.checkpointer.write_metrics(&self.state)?;
         Ok(best.is_some())
     }
@@ -467,8 +476,12 @@ impl<'a> Trainer<'a> {
         if let (Some(clock), Some(timeline)) = (&self.clock, &mut self.state.timeline) {
             timeline.used = clock.used();
         }
-        let step = self.schedule.optimizer_step(&self.state);
-        self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)
+        let (step, start) = (self.schedule.optimizer_step(&self.state), Instant::now());
+        self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)?;
+        if let Some(clock) = self.clock.as_mut().filter(|_| with_model) {
+            clock.saved(start.elapsed());
+        }
+        Ok(())
     }
 
     fn diverged(&self, what: &str) -> Error {

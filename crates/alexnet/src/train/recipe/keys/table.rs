@@ -3,7 +3,7 @@
 use super::Kind::{self, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
 use super::{Key, Range};
 use crate::image::JpegDecoding;
-use crate::train::recipe::Optimizer;
+use crate::train::recipe::{Monitor, Optimizer};
 
 /// Every key of a recipe.
 pub static KEYS: &[Key] = &[
@@ -37,12 +37,50 @@ pub static KEYS: &[Key] = &[
         "validation",
         "the model saved as best.safetensors: of the best validation, or the last one",
     ),
+    Key::new("sampling", Word(&["uniform", "balanced"]), "uniform", "images of an epoch: each once, or as many of every class"),
+    Key::new(
+        "monitor",
+        Word(&Monitor::NAMES),
+        "top1",
+        "metric that selects the best model, and by which patience and plateaus count",
+    ),
+    Key::new("patience", Count(0), "0", "number of epochs without a better one after which the run ends; 0: never"),
+    Key::new(
+        "loss.smoothing",
+        Kind::BELOW_ONE,
+        "0",
+        "label smoothing: the share of every target that is spread over all classes",
+    )
+    .alias(&["smoothing", "label_smoothing"]),
+    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy").alias(&["focal"]),
+    Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights inversely proportional to the numbers of images")
+        .alias(&["class_weights"]),
+    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class in the loss, by its name; 1 for others"),
     Key::new(
         "batch_norm",
         Switch,
         "false",
         "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
     ),
+    Key::new(
+        "monitor",
+        Word(&Monitor::NAMES),
+        "top1",
+        "validation metric that selects the best model, and by which patience and plateaus count",
+    ),
+    Key::new("patience", Count(0), "0", "number of epochs without a better one after which the run ends; 0: never"),
+    Key::new(
+        "sampling",
+        Word(&["uniform", "balanced"]),
+        "uniform",
+        "images of an epoch: every one once, or as many of each class",
+    ),
+    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
+    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
+    Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights: auto is inverse to the numbers of images")
+        .alias(&["class_weights"]),
+    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class, by its name; 1 for those not named")
+        .alias(&["class_weights.*"]),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
     Key::new("optimizer.momentum", Kind::BELOW_ONE, "0.9", "share of the velocity that is kept")
@@ -138,6 +176,65 @@ pub static KEYS: &[Key] = &[
         "smallest and largest aspect ratio, width / height",
     )
     .only(&["random_resized_crop"]),
+    Key::new(
+        "augment.short_side",
+        Count(16),
+        "none",
+        "short side in pixels to which larger images are reduced before the crop, so that more of them fit into the cache",
+    )
+    .only(&["random_resized_crop"]),
+    Key::new(
+        "augment.flip",
+        Kind::SHARE,
+        "none",
+        "probability of mirroring left to right; none: 0.5, or 0 without a random crop",
+    ),
+    Key::new("augment.vertical_flip", Kind::SHARE, "0", "probability of turning upside down"),
+    Key::new("augment.rotation", Number(Range::of(0.0, 180.0)), "0", "maximum rotation in degrees, either way"),
+    Key::new("augment.translate", Kind::SHARE, "0", "maximum translation as a fraction of each side"),
+    Key::new("augment.zoom", Pair(Range::of(0.01, 100.0)), "[1, 1]", "smallest and largest scale factor"),
+    Key::new("augment.shear", Number(Range::of(0.0, 80.0)), "0", "maximum shear along x in degrees, either way"),
+    Key::new(
+        "augment.interpolation",
+        Word(&["nearest", "bilinear"]),
+        "none",
+        "sampling of rotated and sheared images; none: torchvision's default",
+    ),
+    Key::new(
+        "augment.auto",
+        Word(&["trivial", "rand", "augmix"]),
+        "none",
+        "automatic augmentation: TrivialAugmentWide, RandAugment or AugMix",
+    ),
+    Key::new("augment.auto_operations", Count(1), "2", "number of operations of RandAugment, up to 20"),
+    Key::new("augment.auto_magnitude", Count(0), "9", "magnitude of RandAugment's operations, 0 to 30"),
+    Key::new("augment.brightness", Number(Range::of(0.0, 100.0)), "0", "maximum change of the brightness factor from 1"),
+    Key::new("augment.contrast", Number(Range::of(0.0, 100.0)), "0", "maximum change of the contrast factor from 1"),
+    Key::new("augment.saturation", Number(Range::of(0.0, 100.0)), "0", "maximum change of the saturation factor from 1"),
+    Key::new("augment.hue", Number(Range::of(0.0, 0.5)), "0", "maximum shift of hues in turns"),
+    Key::new("augment.grayscale", Kind::SHARE, "0", "probability of removing colours"),
+    Key::new("augment.blur", Kind::SHARE, "0", "probability of a Gaussian blur"),
+    Key::new(
+        "augment.blur_sigma",
+        Pair(Range::of(0.01, 50.0)),
+        "[0.1, 2]",
+        "smallest and largest standard deviation of the blur in pixels",
+    ),
+    Key::new("augment.erasing", Kind::SHARE, "0", "probability of erasing a random rectangle"),
+    Key::new("augment.mixup", Number(Range::of(0.0, 1000.0)), "0", "parameter alpha of mixup; 0: none"),
+    Key::new(
+        "augment.cutmix",
+        Number(Range::of(0.0, 1000.0)),
+        "0",
+        "parameter alpha of CutMix; 0: none. With mixup too, a batch gets either with probability 0.5",
+    ),
+    Key::new("augment.mix_probability", Kind::SHARE, "1", "probability that a batch is mixed"),
+    Key::new(
+        "augment.mix_off_last",
+        Kind::FROM_ZERO,
+        "0",
+        "epochs at the end without mixup and CutMix; below 1: a fraction of the run",
+    ),
     Key::new("colour", Table, "none", "colour noise along the principal components of the training images").alias(&["color"]),
     Key::new("colour.sigma", Number(Range::of(0.0, 100.0)), "0.1", "standard deviation of the colour noise")
         .alias(&["color.sigma"]),
@@ -148,6 +245,8 @@ pub static KEYS: &[Key] = &[
         "strength of the colour noise: the paper's formula, or the 2012 code's",
     )
     .alias(&["color.strength"]),
+    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
+    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
     Key::new(
         "layer_rates.*",
         Kind::FROM_ZERO,
