@@ -51,6 +51,7 @@ cases = [
     case({"kind": "cosine", "final_fraction": 0.01}, cosine(0.01), WARMUP),
     case({"kind": "polynomial"}, polynomial(1.0)),
     case({"kind": "polynomial", "power": 2.0}, polynomial(2.0), WARMUP),
+    case({"kind": "exponential", "epochs": 2.0, "by": 10.0}, lambda o, _: schedulers.ExponentialLR(o, 0.1 ** (1 / (2 * STEPS)))),
     case({"kind": "one_cycle"}, one_cycle()),
     case(
         {"kind": "one_cycle", "rise": 0.4, "start_fraction": 0.1, "final_fraction": 0.001},

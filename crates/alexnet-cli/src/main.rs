@@ -46,6 +46,10 @@ enum Command {
     Train(Box<commands::train::Args>),
     /// List the training recipes, show one, or compare two
     Recipes(commands::recipes::Args),
+    /// Find a learning rate by a range test: losses at growing rates
+    LrFind(Box<commands::train::lr_find::Args>),
+    /// Average the weights of several models into one
+    Average(commands::average::Args),
     /// Evaluate a model on a labelled data set
     Eval(commands::eval::Args),
     /// Regenerate a run's report: curves, confusion, calibration, images
@@ -111,6 +115,8 @@ fn main() -> ExitCode {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Recipes(args) => commands::recipes::run(&args),
+        Command::LrFind(args) => commands::train::lr_find::run(&args, cli.quiet),
+        Command::Average(args) => commands::average::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),

@@ -46,6 +46,7 @@
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns an image into numbers everywhere.
 
 pub mod answers;
+pub mod average;
 pub mod class_match;
 pub mod classifier;
 pub mod data;

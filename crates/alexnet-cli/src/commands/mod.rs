@@ -1,5 +1,6 @@
 //! Subcommands, one file each: arguments and output.
 
+pub(crate) mod average;
 pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod compare;

@@ -158,7 +158,10 @@ fn a_data_set_is_checked_and_previewed() {
     let first = last_json(&[preview.as_slice(), &["--recipe", "paper"]].concat());
     assert_eq!(first["pictures"].as_array().expect("names").len(), 5);
     assert_ne!(first["pictures"], last_json(&[preview.as_slice(), &["--epoch", "1"]].concat())["pictures"]);
-    fails(2, &["data", "preview", "--recipe", "papr"], &["papr", "paper"]);
+    let mixed = ["--set", "augment.auto=trivial", "--set", "augment.mixup=1", "--set", "augment.cutmix=1"];
+    assert_eq!(first["broken"], last_json(&[preview.as_slice(), &mixed].concat())["broken"]);
+    fails(1, &["data", "preview", "--recipe", "papr"], &["papr", "paper"]);
+    fails(1, &["data", "preview", "--set", "augment.hues=0.1"], &["augment.hues", "augment.hue"]);
 }
 
 #[test]

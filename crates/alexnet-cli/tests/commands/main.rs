@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 mod answers;
+mod averages;
 mod bench;
 mod convert;
 mod data;

@@ -106,6 +106,8 @@ fn base(command: &[&str], model: &str) -> Vec<String> {
     let small = "--net slim --image-size 63 --batch 1 --seconds 0 --threads 1";
     let text = match command {
         ["train"] => "--data set --net slim --image-size 63 --epochs 1 --max-steps 1 --no-report -q --out run".to_string(),
+        ["lr-find"] => "--data set --net slim --image-size 63 --steps 10 -q".into(),
+        ["average"] => "missing --out average.safetensors".into(),
         ["eval"] => format!("--model {model} --data set"),
         ["predict"] => format!("set/red/0.bmp --model {model}"),
         ["features"] => format!("--model {model} --data set --layer conv1 --out f.npy"),

@@ -47,7 +47,7 @@ pub(super) fn levels(pixel: u32) -> Rgb {
 /// The pixel of a colour, with levels limited to 0 to 255 and rounded down, as torchvision does.
 #[inline(always)]
 pub(super) fn pixel([red, green, blue]: Rgb) -> u32 {
-    let byte = |level: f32| floored(level.max(0.0).min(255.0)).1 as u32;
+    let byte = |level: f32| floored(level.clamp(0.0, 255.0)).1 as u32;
     byte(red) | byte(green) << 8 | byte(blue) << 16
 }
 

@@ -32,7 +32,7 @@ fn shifted([red, green, blue]: Rgb, shift: f32) -> u32 {
     let level = |offset: f32| {
         let place = sextant + offset;
         let place = if place >= 6.0 { place - 6.0 } else { place };
-        let part = place.min(4.0 - place).max(0.0).min(1.0);
+        let part = place.min(4.0 - place).clamp(0.0, 1.0);
         floored((value - value * saturation * part).max(0.0)).1 as u32
     };
     level(5.0) | level(3.0) << 8 | level(1.0) << 16

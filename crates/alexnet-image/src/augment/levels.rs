@@ -66,7 +66,7 @@ impl Canvas {
             let step = (self.pixels.len() as u32 - highest) / 255;
             let mut sum = step / 2;
             std::array::from_fn(|level| {
-                let equal = if step == 0 { level as u32 } else { (sum / step).min(255) };
+                let equal = sum.checked_div(step).map_or(level as u32, |equal| equal.min(255));
                 sum += counts[level];
                 equal as u8
             })

@@ -82,7 +82,7 @@ fn every_operation_is_within_a_level_of_torchvisions() {
 fn every_instruction_set_gives_the_same_bits() {
     let (original, results) = golden();
     for (line, _) in results {
-        let outcomes = Isa::all_supported().into_iter().map(|isa| {
+        let outcomes = Isa::all_supported().map(|isa| {
             let mut canvas = Canvas { isa, ..Canvas::of(&original) };
             apply(&mut canvas, &line);
             canvas.pixels

@@ -102,7 +102,8 @@ impl Upcoming<'_> {
         let measurable = self.request.ranks.size() == 1 && recipe.layer_rates.values().all(|rate| *rate != 0.0);
         let (costs, memory) = if measurable { self.measured()? } else { (None, None) };
         let parameters = self.net.totals()?.parameters as u64;
-        let (models, slots) = (3, recipe.optimizer.slots().len() as u64);
+        // Two models and the state, which also holds the optimizer's slots and the average of the weights.
+        let (models, slots) = (if recipe.ema.is_some() { 5 } else { 3 }, recipe.optimizer.slots().len() as u64);
         let disk = 4 * parameters * (models + slots);
         let budget = self.config.time.and_then(|time| Duration::try_from_secs_f64(time).ok());
         let all = costs.and_then(|costs| self.time(costs, recipe.epochs as f64, disk));

@@ -15,6 +15,7 @@ mod fold;
 mod forecast;
 pub mod image_lists;
 pub mod loaders;
+pub mod lr_find;
 mod observer;
 pub mod param_groups;
 pub mod recipe;

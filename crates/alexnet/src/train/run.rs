@@ -7,6 +7,7 @@ use super::engines::{CpuEngines, EngineRequest, Engines};
 use super::finetune::{self, HeadMapping};
 use super::forecast::Upcoming;
 use super::loaders::loaders;
+use super::lr_find::RangeTest;
 use super::observer::{Finished, Observer, Started};
 use super::recipe::Recipe;
 use super::resolve;
@@ -81,6 +82,16 @@ impl Settings {
     /// # Errors
     /// As [`run`](Self::run), or another process has failed.
     pub fn run_in(&self, environment: &Environment<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+        self.run_or_test(environment, observer, None)?.ok_or_else(|| Error::Invalid("the run has not started".into()))
+    }
+
+    /// As [`run_in`](Self::run_in); with a range test, this takes the place of the run, once everything is ready for the first step.
+    pub(super) fn run_or_test(
+        &self,
+        environment: &Environment<'_>,
+        observer: &mut dyn Observer,
+        test: Option<&mut RangeTest>,
+    ) -> Result<Option<Outcome>> {
         let began = Instant::now();
         let Environment { ranks, engines, stop } = *environment;
         let first = ranks.rank() == 0;
@@ -182,6 +193,10 @@ impl Settings {
             _ => init::initialise(&mut *engine, config.seed)?,
         }
         drop(start);
+        if let Some(test) = test {
+            test.run(&mut *engine, &config.recipe, config.seed, loaders, train, val)?;
+            return Ok(None);
+        }
         let dir = match resumed {
             Some(dir) => dir,
             None => new_dir(self.out.as_deref(), &config, ranks)?,
@@ -229,7 +244,7 @@ impl Settings {
         }
         observer.finished(&Finished { reason, state, step, dir: &dir, stats });
         let top1 = state.best.map(|best| best.top1);
-        Ok(Outcome { reason, dir: dir.path().to_path_buf(), best: dir.best(), last: dir.last(), top1, step })
+        Ok(Some(Outcome { reason, dir: dir.path().to_path_buf(), best: dir.best(), last: dir.last(), top1, step }))
     }
 
     /// Rejects values that cannot be stored in config.toml, before a folder is created.

@@ -81,6 +81,11 @@ impl RunDir {
         RunDir { path: path.to_path_buf(), _lock: None }
     }
 
+    /// A folder that cannot exist, for trainings that write no files.
+    pub(super) fn nowhere() -> RunDir {
+        RunDir::of_other(Path::new("\0"))
+    }
+
     fn locked(path: &Path) -> Result<RunDir> {
         let at = path.join(LOCK);
         let file = File::options().create(true).truncate(false).write(true).open(&at).map_err(|e| files::explain(path, e))?;

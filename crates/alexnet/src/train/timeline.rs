@@ -1,9 +1,9 @@
 //! Schedules by the clock: a run that ends after a given time, and the plan that it followed.
 //!
 //! A recipe's schedule depends on the share of the run that is done. With a time budget the number of steps is not known before:
-//! it is planned from the steps, validations and saves so far, again and again, and each plan is a [`Leg`]. On a leg the share
-//! grows evenly, from what the leg before left to 1 at the planned last step, so the learning rate never jumps. The legs of a run
-//! are in its state, and a recipe that states them as its `timeline` repeats the run without a clock.
+//! it is planned from the steps, validations and saves so far, again and again, and each plan is a [`Leg`]. A leg begins at the
+//! share of the time that is over, and grows evenly to 1 at the planned last step. The legs of a run are in its state, and a recipe
+//! that states them as its `timeline` repeats the run without a clock.
 
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -38,6 +38,9 @@ impl From<Leg> for (u64, f64, u64) {
 pub struct Timeline {
     /// Seconds used so far, also by earlier processes.
     pub used: f64,
+    /// Seconds used before the first step.
+    #[serde(default)]
+    pub begun: f64,
     /// The plans, in order of their steps.
     pub legs: Vec<Leg>,
     /// Number of steps of the run, once it has ended.
@@ -63,12 +66,8 @@ impl Timeline {
         (leg.share + (1.0 - leg.share) * done as f64 / all as f64).min(1.0)
     }
 
-    /// Plans that the run ends after `until` steps, from `step` on.
-    fn plan(&mut self, step: u64, until: u64) {
-        if until == self.until() {
-            return;
-        }
-        let share = self.share(step);
+    /// Plans that the run ends after `until` steps; at `step`, this share of it is done.
+    fn plan(&mut self, step: u64, share: f64, until: u64) {
         self.legs.retain(|leg| leg.step < step);
         self.legs.push(Leg { step, share, until });
     }
@@ -80,12 +79,12 @@ impl Timeline {
 /// Legs that are not in order.
 pub(super) fn check(legs: &[Leg]) -> Result<(), String> {
     let sound = |leg: &Leg| (0.0..=1.0).contains(&leg.share) && leg.until >= leg.step;
-    let ordered = |pair: &[Leg]| pair[0].step < pair[1].step && pair[0].share <= pair[1].share;
+    let ordered = |pair: &[Leg]| pair[0].step < pair[1].step;
     let begins = legs.first().is_none_or(|leg| leg.step == 0 && leg.until > 0);
     let ends = legs.last().is_none_or(|leg| leg.until > 0);
     match legs.iter().all(sound) && legs.windows(2).all(ordered) && begins && ends {
         true => Ok(()),
-        false => Err("invalid timeline: expected [step, share, until] with growing steps from 0 and shares from 0 to 1".into()),
+        false => Err("invalid timeline: expected [step, share, until] with steps that grow from 0 and shares from 0 to 1".into()),
     }
 }
 
@@ -93,7 +92,7 @@ pub(super) fn check(legs: &[Leg]) -> Result<(), String> {
 const PLAN_AGAIN: f64 = 0.02;
 const MEMORY: f64 = 0.1;
 /// Assumed speed of the disk, in bytes per second, before the first save.
-const DISK: f64 = 3e8;
+const DISK: f64 = 1.5e8;
 /// Assumed time to evaluate an image, as a share of the time to train on it, before the first validation.
 const VALIDATION: f64 = 0.4;
 
@@ -112,9 +111,11 @@ pub(super) struct Clock {
     last: Instant,
     /// Seconds from an epoch's last step to the next one's first: validation and saves.
     between: Option<f64>,
-    /// Number of validation images relative to a batch, and bytes of a save.
+    /// Number of validation images relative to a batch, and seconds of a save.
     validation: f64,
     save: f64,
+    /// Whether a step of this process is over: the first one also starts threads and reads the first images.
+    settled: bool,
     /// Seconds used at the last plan.
     planned: f64,
     steps_per_epoch: u64,
@@ -144,6 +145,7 @@ impl Clock {
             validation: validation as f64 / batch.max(1) as f64,
             // Two models, and a state with one slot or two.
             save: 4.0 * 4.0 * parameters as f64 / DISK,
+            settled: false,
             planned: 0.0,
             steps_per_epoch,
         }
@@ -158,38 +160,68 @@ impl Clock {
     pub(super) fn step(&mut self) {
         let took = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
-        let keeps = (-took / (MEMORY * self.budget)).exp();
-        (self.steps, self.seconds) = (self.steps * keeps + 1.0, self.seconds * keeps + took);
+        if std::mem::replace(&mut self.settled, true) {
+            let keeps = (-took / (MEMORY * self.budget)).exp();
+            (self.steps, self.seconds) = (self.steps * keeps + 1.0, self.seconds * keeps + took);
+        }
     }
 
-    /// Notes that validation and saves after an epoch are done.
-    pub(super) fn epoch(&mut self) {
+    /// Notes how long a save of models and state took.
+    pub(super) fn saved(&mut self, took: Duration) {
+        self.save = took.as_secs_f64();
+    }
+
+    /// Plans the rest of a run that has done `step` steps, if the last plan is old or done.
+    pub(super) fn plan(&mut self, timeline: &mut Timeline, step: u64) {
+        timeline.used = self.used();
+        let over = timeline.used >= self.budget;
+        let old = self.steps > 0.0 && timeline.used - self.planned >= PLAN_AGAIN * self.budget;
+        if old || over || step >= timeline.until() {
+            self.planned = timeline.used;
+            // Before a step is measured, one more follows.
+            let more = if self.steps == 0.0 && !over { 1 } else { self.more(timeline.used) };
+            timeline.plan(step, self.share(timeline), step + more);
+        }
+    }
+
+    /// Plans the rest of a run after an epoch with its validation and saves, which end here. Returns whether the run ends, because
+    /// no time is left for a step.
+    pub(super) fn plan_after_epoch(&mut self, timeline: &mut Timeline, step: u64) -> bool {
         let took = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
         self.between = Some(self.between.map_or(took, |before| (before + took) / 2.0));
-    }
-
-    /// Plans the rest of a run that has done `step` steps, if the last plan is old or `now` is set. At least one more step
-    /// follows if `must` is set.
-    pub(super) fn plan(&mut self, timeline: &mut Timeline, step: u64, now: bool, must: bool) {
-        timeline.used = self.used();
-        let due = now || timeline.used - self.planned >= PLAN_AGAIN * self.budget || timeline.used >= self.budget;
-        if !due || self.steps == 0.0 {
-            return;
+        self.plan(timeline, step);
+        let ends = self.steps > 0.0 && self.more(timeline.used) == 0;
+        if ends && timeline.until() != step {
+            timeline.plan(step, self.share(timeline), step);
         }
-        self.planned = timeline.used;
-        let more = self.more(timeline.used).max(u64::from(must));
-        timeline.plan(step, step + more);
+        ends
     }
 
-    /// Number of steps for which the rest of the budget suffices, with a last validation and save.
+    /// Share of the time for steps that is over.
+    fn share(&self, timeline: &Timeline) -> f64 {
+        let (over, left) = ((timeline.used - timeline.begun).max(0.0), self.left(timeline.used).max(0.0));
+        if left == 0.0 { 1.0 } else { over / (over + left) }
+    }
+
+    /// Seconds from an epoch's last step to the next one's first.
+    fn between(&self) -> f64 {
+        let each = if self.steps > 0.0 { self.seconds / self.steps } else { 0.0 };
+        self.between.unwrap_or(self.validation * each * VALIDATION + self.save / 4.0)
+    }
+
+    /// Seconds that are left for steps: the run ends with a validation and a save.
+    fn left(&self, used: f64) -> f64 {
+        self.budget - used - self.between() - self.save
+    }
+
+    /// Number of steps for which the rest of the time suffices, with the validations between them.
     fn more(&self, used: f64) -> u64 {
-        let each = (self.seconds / self.steps).max(1e-9);
-        let between = self.between.unwrap_or(self.validation * each * VALIDATION + self.save);
-        // The last epoch is validated and saved, which `between` may have done in some epochs only.
-        let left = self.budget - used - between.max(self.validation * each * VALIDATION + self.save);
-        // An epoch that has begun ends as any other: with a validation, of which the last one is paid for.
-        (left / (each + between / self.steps_per_epoch.max(1) as f64)).max(0.0) as u64
+        if self.steps == 0.0 {
+            return 0;
+        }
+        let each = (self.seconds / self.steps).max(1e-9) + self.between() / self.steps_per_epoch.max(1) as f64;
+        (self.left(used) / each).max(0.0) as u64
     }
 }
 
@@ -198,25 +230,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_grows_without_jumps_from_plan_to_plan() {
+    fn the_share_grows_from_plan_to_plan() {
         let mut timeline = Timeline::of(&[Leg { step: 0, share: 0.0, until: 100 }]);
         assert_eq!((timeline.share(0), timeline.share(50), timeline.until()), (0.0, 0.5, 100));
-        // Half of the time is over after 20 steps.
-        let before = timeline.share(20);
-        timeline.plan(20, 40);
-        assert_eq!((timeline.share(20), timeline.share(30), timeline.share(40)), (before, before + 0.4, 1.0));
-        timeline.plan(30, 50);
-        assert!((timeline.share(30) - 0.6).abs() < 1e-12 && timeline.share(50) == 1.0 && timeline.share(99) == 1.0);
-        // Earlier steps keep their shares, and an equal plan is no new leg.
-        assert_eq!((timeline.share(10), timeline.legs.len()), (0.1, 3));
-        timeline.plan(35, 50);
-        assert_eq!(timeline.legs.len(), 3);
+        // The steps are slower than planned: more of the time is over.
+        timeline.plan(20, 0.5, 40);
+        assert_eq!((timeline.share(20), timeline.share(30), timeline.share(40)), (0.5, 0.75, 1.0));
+        timeline.plan(30, 0.7, 50);
+        assert!((timeline.share(40) - 0.85).abs() < 1e-12 && timeline.share(50) == 1.0 && timeline.share(99) == 1.0);
+        // Earlier steps keep their shares.
+        assert_eq!((timeline.share(10), timeline.share(20), timeline.legs.len()), (0.1, 0.5, 3));
         check(&timeline.legs).unwrap();
         let text = serde_json::to_string(&timeline).unwrap();
-        assert!(text.contains("[20,0.2,40]"), "{text}");
+        assert!(text.contains("[20,0.5,40]"), "{text}");
         assert_eq!(serde_json::from_str::<Timeline>(&text).unwrap(), timeline);
-        for legs in [&[(1, 0.0, 5)][..], &[(0, 0.0, 0)], &[(0, 0.0, 5), (0, 0.5, 5)], &[(0, 2.0, 5)], &[(0, 0.5, 9), (3, 0.2, 9)]]
-        {
+        for legs in [&[(1, 0.0, 5)][..], &[(0, 0.0, 0)], &[(0, 0.0, 5), (0, 0.5, 5)], &[(0, 2.0, 5)]] {
             let legs: Vec<Leg> = legs.iter().map(|&leg| leg.into()).collect();
             assert!(check(&legs).is_err(), "{legs:?}");
         }
@@ -226,22 +254,26 @@ mod tests {
     fn a_clock_plans_for_steps_validations_and_the_last_save() {
         let size = RunSize { batch: 10, validation: 0, parameters: 0, steps_per_epoch: 10 };
         let mut clock = Clock::new(Duration::from_secs(100), Instant::now(), 0.0, size);
+        assert_eq!(clock.more(10.0), 0, "nothing is measured yet");
         (clock.steps, clock.seconds) = (10.0, 10.0);
         assert_eq!(clock.more(10.0), 90);
         // Five seconds after each epoch: 85 seconds are 56 steps of 1.5 seconds.
         clock.between = Some(5.0);
         assert_eq!(clock.more(10.0), 56);
-        assert_eq!((clock.more(96.0), clock.more(200.0)), (0, 0));
+        clock.saved(Duration::from_secs(15));
+        assert_eq!((clock.more(10.0), clock.more(96.0), clock.more(200.0)), (46, 0, 0));
         let mut timeline = Timeline::of(&[Leg { step: 0, share: 0.0, until: 30 }]);
-        clock.plan(&mut timeline, 0, false, true);
+        clock.plan(&mut timeline, 1);
         assert_eq!(timeline.until(), 30, "planned again at once");
-        clock.plan(&mut timeline, 10, true, true);
-        assert!((72..=73).contains(&timeline.until()), "{timeline:?}");
         // Time used by an earlier process counts.
+        (clock.before, timeline.begun) = (20.0, 10.0);
+        clock.plan(&mut timeline, 10);
+        assert!((48..=50).contains(&timeline.until()), "{timeline:?}");
+        assert!((timeline.share(10) - 10.0 / 70.0).abs() < 0.01, "{timeline:?}");
+        assert!(!clock.plan_after_epoch(&mut timeline, 20));
         clock.before = 200.0;
-        clock.plan(&mut timeline, 20, false, true);
-        assert_eq!(timeline.until(), 21);
-        clock.plan(&mut timeline, 20, true, false);
-        assert_eq!(timeline.until(), 20);
+        clock.plan(&mut timeline, 30);
+        assert_eq!((timeline.until(), timeline.share(30)), (30, 1.0));
+        assert!(clock.plan_after_epoch(&mut timeline, 30));
     }
 }

@@ -64,18 +64,15 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let images = batch.images.chunks_exact(size).zip(&batch.indices).enumerate();
         for (position, (tensor, &i)) in images.take(count - shown.len()) {
             let (i, name) = (i as usize, source.name(i as usize));
-            let class = label(&source.classes()[source.label(i) as usize], batch.mixed.get(position), source.classes());
+            let lines = label(&source.classes()[source.label(i) as usize], batch.mixed.get(position), source.classes());
             let file = name.rsplit('/').next().unwrap_or(name);
             if args.originals
                 && let Ok(image) = source.image(i)
             {
                 cells.push(Cell::photograph(image).line("original", GREY).line(file, GREY));
             }
-            cells.push(
-                Cell::photograph(alexnet::image::Image::from_tensor(&loaders.preprocess, tensor))
-                    .line(&class, INK)
-                    .line(file, GREY),
-            );
+            let cell = Cell::photograph(alexnet::image::Image::from_tensor(&loaders.preprocess, tensor));
+            cells.push(lines.into_iter().fold(cell, |cell, line| cell.line(line, INK)).line(file, GREY));
             shown.push(name.to_string());
         }
         if shown.len() == count {
@@ -96,13 +93,13 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if quiet { Ok(()) } else { output::print(&format!("{}: {} images\n", output::path(&args.out), shown.len())) }
 }
 
-/// An image's class, with the second one of a mixed image: `coat 70 % + hat 30 %`.
-fn label(class: &str, mixed: Option<&MixedLabel>, classes: &[String]) -> String {
+/// Lines for an image's class, with the second one of a mixed image: `coat 70 %` and `+ hat 30 %`.
+fn label(class: &str, mixed: Option<&MixedLabel>, classes: &[String]) -> Vec<String> {
     match mixed.filter(|second| second.share > 0.0) {
         Some(second) => {
             let percent = (100.0 * second.share).round();
-            format!("{class} {} % + {} {percent} %", 100.0 - percent, classes[second.label as usize])
+            vec![format!("{class} {} %", 100.0 - percent), format!("+ {} {percent} %", classes[second.label as usize])]
         }
-        None => class.to_string(),
+        None => vec![class.to_string()],
     }
 }

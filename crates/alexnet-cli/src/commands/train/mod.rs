@@ -1,6 +1,7 @@
 //! `alexnet train`: training of a network.
 
 mod dashboard;
+pub(crate) mod lr_find;
 mod pace;
 mod parallel;
 mod plan;

@@ -112,7 +112,7 @@ impl Drop for Batch {
 #[derive(Debug, Clone, PartialEq)]
 enum Views {
     /// One random crop per image, in random order.
-    Random(Augment),
+    Random(Box<Augment>),
     /// The same crops of each image, in the source's order.
     Fixed(Crops),
 }
@@ -154,7 +154,7 @@ impl Loader {
     /// The source is empty, the preprocessing or augmentation is invalid, or threads cannot be started.
     pub fn new(source: Arc<dyn Dataset>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
         augment.check().map_err(Error::Invalid)?;
-        Self::build(source, preprocess, Views::Random(augment), options)
+        Self::build(source, preprocess, Views::Random(Box::new(augment)), options)
     }
 
     /// Creates an evaluation loader: every image once in the source's order, as its centre crop or, with `ten_crops`, the ten of

@@ -110,9 +110,23 @@ impl Dataset for Broken {
 }
 
 /// What a batch says, apart from its memory.
-fn contents(batch: &Batch) -> (Vec<f32>, Vec<u32>, Vec<(u32, f32)>, Vec<u32>, Vec<(u32, String)>) {
-    let mixed = batch.mixed.iter().map(|second| (second.label, second.share)).collect();
-    (batch.images.clone(), batch.labels.clone(), mixed, batch.indices.clone(), batch.broken.clone())
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Contents {
+    images: Vec<f32>,
+    labels: Vec<u32>,
+    mixed: Vec<(u32, f32)>,
+    indices: Vec<u32>,
+    broken: Vec<(u32, String)>,
+}
+
+fn contents(batch: &Batch) -> Contents {
+    Contents {
+        images: batch.images.clone(),
+        labels: batch.labels.clone(),
+        mixed: batch.mixed.iter().map(|second| (second.label, second.share)).collect(),
+        indices: batch.indices.clone(),
+        broken: batch.broken.clone(),
+    }
 }
 
 #[test]
@@ -128,7 +142,7 @@ fn augmented_and_mixed_batches_do_not_depend_on_threads_cache_start_or_ranks() {
     for epoch in 0..8 {
         let expected: Vec<_> = whole.epoch(epoch, 0).map(|batch| contents(&batch)).collect();
         assert_eq!(expected.len(), 2);
-        for (images, labels, seconds, indices, broken) in &expected {
+        for Contents { images, labels, mixed: seconds, indices, broken } in &expected {
             assert!(images.iter().all(|value| value.is_finite()));
             assert_eq!((images.len(), labels.len()), (indices.len() * 3 * 32 * 32, indices.len()));
             assert!(seconds.is_empty() || seconds.len() == indices.len());
@@ -149,14 +163,14 @@ fn augmented_and_mixed_batches_do_not_depend_on_threads_cache_start_or_ranks() {
                 })
                 .collect();
             for (number, expected) in expected.iter().enumerate() {
-                let mut joined = (vec![], vec![], vec![], vec![], vec![]);
+                let mut joined = Contents::default();
                 for part in &parts {
-                    let (images, labels, seconds, indices, broken) = part[number].clone();
-                    joined.0.extend(images);
-                    joined.1.extend(labels);
-                    joined.2.extend(seconds);
-                    joined.3.extend(indices);
-                    joined.4.extend(broken);
+                    let part = part[number].clone();
+                    joined.images.extend(part.images);
+                    joined.labels.extend(part.labels);
+                    joined.mixed.extend(part.mixed);
+                    joined.indices.extend(part.indices);
+                    joined.broken.extend(part.broken);
                 }
                 assert!(joined == *expected, "epoch {epoch}, batch {number}, {size} ranks");
             }

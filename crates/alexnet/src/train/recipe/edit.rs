@@ -68,10 +68,11 @@ impl Change {
 
     /// A key's name with the part that was written for `*`.
     fn in_full(&self, name: &str) -> String {
-        name.strip_suffix('*').map_or(name.to_string(), |table| {
-            let last = self.name.get(table.len()..).unwrap_or_default();
-            format!("{table}{last}")
-        })
+        let Some(table) = name.strip_suffix('*') else { return name.into() };
+        // The part follows the name, the stored name or the alias that was written.
+        let written = self.keys.iter().flat_map(|key| [key.name, key.stored].into_iter().chain(key.aliases.iter().copied()));
+        let last = written.filter_map(|name| self.name.strip_prefix(name.strip_suffix('*')?)).next().unwrap_or_default();
+        format!("{table}{last}")
     }
 
     fn error(&self, why: &str) -> Error {
@@ -216,6 +217,11 @@ fn put(recipe: &mut Table, change: &Change, key: &Key) -> Result<()> {
         return fill(recipe, &stored, None);
     }
     let value = change.value(key)?;
+    // Single names replace a word for all of them.
+    if key.name.ends_with('*') && keys::find(recipe, parent).is_some_and(|it| !it.is_table()) {
+        let (outer, inner) = parent.rsplit_once('.').unwrap_or(("", parent));
+        table_at(recipe, outer)?.insert(inner.into(), Value::Table(Table::new()));
+    }
     // A table that was absent begins with its defaults.
     if !parent.is_empty() && keys::find(recipe, parent).is_none() {
         fill(recipe, parent, Some(key))?;

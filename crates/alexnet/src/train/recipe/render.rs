@@ -61,7 +61,7 @@ impl Recipe {
             }
             let value = match key.value(&recipe) {
                 // The keys of a table stand for it.
-                Some(_) if key.kind == Kind::Table => continue,
+                Some(value) if value.is_table() => continue,
                 Some(value) => shown(key, value),
                 None if !keys::in_table(&recipe, key) || key.alone => continue,
                 None if key.default == NONE => format!("\"{NONE}\""),

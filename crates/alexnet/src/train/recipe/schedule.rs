@@ -47,6 +47,13 @@ pub enum Schedule {
         #[serde(default)]
         final_fraction: f64,
     },
+    /// Divides by `by` every `epochs` epochs, as [`Schedule::Every`] does, but a little at each step.
+    Exponential {
+        /// Epochs, possibly fractional.
+        epochs: f64,
+        /// Divisor.
+        by: f64,
+    },
     /// One cycle (Smith and Topin 2017): half a cosine up from a fraction of the rate, then half a cosine down to a small fraction.
     OneCycle {
         /// Fraction of all steps in which the rate rises.
@@ -131,6 +138,7 @@ impl Schedule {
             Schedule::Polynomial { power, final_fraction } => {
                 lr * (final_fraction + (1.0 - final_fraction) * (1.0 - fraction).powf(*power))
             }
+            Schedule::Exponential { epochs, by } => lr / by.powf(at.step as f64 / (epochs * at.steps_per_epoch.max(1) as f64)),
             Schedule::OneCycle { rise, start_fraction, final_fraction } => {
                 // As in PyTorch, the rate is highest at step rise * all - 1, and the last step has the final rate.
                 let (step, top, last) = (at.step as f64, (all * rise - 1.0).max(0.0), (all - 1.0).max(1.0));
@@ -175,6 +183,8 @@ impl Schedule {
             Schedule::Steps { by, .. } | Schedule::Every { by, .. } | Schedule::Plateau { by, .. } if !divides(by) => {
                 invalid("by", by, "positive")
             }
+            Schedule::Exponential { by, .. } if !divides(by) => invalid("by", by, "positive"),
+            Schedule::Exponential { epochs, .. } if !divides(epochs) => invalid("epochs", epochs, "positive"),
             Schedule::Every { epochs: 0, .. } => invalid("epochs", 0.0, "at least 1"),
             Schedule::Steps { ref at, .. } if at.iter().any(|[_, d]| *d == 0) => {
                 invalid("a denominator of at", 0.0, "at least 1")

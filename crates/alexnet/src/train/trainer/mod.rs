@@ -143,11 +143,15 @@ impl<'a> Trainer<'a> {
             batch: self.loaders.train.images() / self.loaders.train.batches().max(1),
             validation: self.loaders.val.as_ref().map_or(0, loader::Loader::images),
             parameters: self.engine.net().totals().map_or(0, |totals| totals.parameters),
-            steps_per_epoch: self.loaders.train.batches() as u64,
+            steps_per_epoch: self.schedule.steps_per_epoch() as u64,
         };
         let until = (self.recipe.epochs as u64 * size.steps_per_epoch).max(1);
         let timeline = self.state.timeline.get_or_insert_with(|| Timeline::of(&[Leg { step: 0, share: 0.0, until }]));
-        self.clock = Some(Clock::new(budget, start, timeline.used, size));
+        let clock = Clock::new(budget, start, timeline.used, size);
+        if timeline.used == 0.0 {
+            timeline.begun = clock.used();
+        }
+        self.clock = Some(clock);
         self
     }
 
@@ -157,6 +161,13 @@ impl<'a> Trainer<'a> {
     pub fn with_ranks(mut self, ranks: Arc<dyn Communicator>) -> Self {
         self.checkpointer.writes = ranks.rank() == 0;
         self.ranks = RankSync::new(ranks, self.loaders.train.cut());
+        self
+    }
+
+    /// Makes the trainer write no files.
+    #[must_use]
+    pub(in crate::train) fn without_files(mut self) -> Self {
+        self.checkpointer.writes = false;
         self
     }
 
@@ -298,7 +309,7 @@ impl<'a> Trainer<'a> {
             self.ema.as_mut().map_or(Ok(()), |ema| ema.after_step(self.engine, step))?;
             if let (Some(clock), Some(timeline)) = (&mut self.clock, &mut self.state.timeline) {
                 clock.step();
-                clock.plan(timeline, step, false, false);
+                clock.plan(timeline, step);
             }
             let RunningTotals { loss, correct, images } = self.state.sums;
             let n = images.max(1) as f64;
@@ -329,9 +340,7 @@ impl<'a> Trainer<'a> {
     fn plan_after_epoch(&mut self) {
         let (step, complete) = (self.step(), self.schedule.is_complete(&self.state));
         if let (Some(clock), Some(timeline), false) = (&mut self.clock, &mut self.state.timeline, complete) {
-            clock.epoch();
-            clock.plan(timeline, step, true, false);
-            timeline.ended = (timeline.until() <= step).then_some(step);
+            timeline.ended = clock.plan_after_epoch(timeline, step).then_some(step);
         }
     }
 
@@ -464,8 +473,12 @@ impl<'a> Trainer<'a> {
         if let (Some(clock), Some(timeline)) = (&self.clock, &mut self.state.timeline) {
             timeline.used = clock.used();
         }
-        let step = self.schedule.optimizer_step(&self.state);
-        self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)
+        let (step, start) = (self.schedule.optimizer_step(&self.state), Instant::now());
+        self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)?;
+        if let Some(clock) = self.clock.as_mut().filter(|_| with_model) {
+            clock.saved(start.elapsed());
+        }
+        Ok(())
     }
 
     fn diverged(&self, what: &str) -> Error {

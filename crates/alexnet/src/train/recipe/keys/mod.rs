@@ -169,8 +169,8 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 pub(super) fn check(recipe: &Recipe) -> Result<()> {
     let table = super::edit::table_of(recipe)?;
     for key in KEYS.iter().filter(|key| key.applies(&table)) {
-        // A table has keys of its own.
-        let Some(value) = key.value(&table).filter(|value| key.kind != Kind::Table && !value.is_table()) else { continue };
+        // A table in place of a word has keys of its own, such as the weights of single classes.
+        let Some(value) = key.value(&table).filter(|value| !value.is_table()) else { continue };
         if key.kind.accept(&from_stored(key, value)).is_none() {
             return Err(Error::Invalid(format!("invalid recipe: {} = {value}: expected {}", key.name, key.accepts())));
         }

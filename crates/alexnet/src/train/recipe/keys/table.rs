@@ -62,6 +62,25 @@ pub static KEYS: &[Key] = &[
         "false",
         "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
     ),
+    Key::new(
+        "monitor",
+        Word(&Monitor::NAMES),
+        "top1",
+        "validation metric that selects the best model, and by which patience and plateaus count",
+    ),
+    Key::new("patience", Count(0), "0", "number of epochs without a better one after which the run ends; 0: never"),
+    Key::new(
+        "sampling",
+        Word(&["uniform", "balanced"]),
+        "uniform",
+        "images of an epoch: every one once, or as many of each class",
+    ),
+    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
+    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
+    Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights: auto is inverse to the numbers of images")
+        .alias(&["class_weights"]),
+    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class, by its name; 1 for those not named")
+        .alias(&["class_weights.*"]),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
     Key::new("optimizer.momentum", Kind::BELOW_ONE, "0.9", "share of the velocity that is kept")
@@ -89,7 +108,18 @@ pub static KEYS: &[Key] = &[
     Key::new("bias_lr.fixed", Kind::FROM_ZERO, "none", "constant learning rate of the biases, instead").alone(),
     Key::new(
         "schedule.kind",
-        Word(&["constant", "steps", "every", "plateau", "cosine", "polynomial", "one_cycle", "warmup_cosine", "warmup_poly"]),
+        Word(&[
+            "constant",
+            "steps",
+            "every",
+            "plateau",
+            "cosine",
+            "polynomial",
+            "exponential",
+            "one_cycle",
+            "warmup_cosine",
+            "warmup_poly",
+        ]),
         "",
         "learning-rate schedule",
     )
@@ -101,6 +131,8 @@ pub static KEYS: &[Key] = &[
     Key::new("schedule.times", Count(0), "3", "maximum number of divisions").only(&["plateau"]),
     Key::new("schedule.by", Number(Range { min: 1.0, ..Range::FROM_ZERO }), "10", "divisor of the rate")
         .only(&["steps", "every", "plateau"]),
+    Key::new("schedule.epochs", Kind::POSITIVE, "10", "epochs in which the rate falls by a factor").only(&["exponential"]),
+    Key::new("schedule.by", Kind::POSITIVE, "10", "the factor, reached a little at each step").only(&["exponential"]),
     Key::new("schedule.rise", Kind::SHARE, "0.3", "fraction of all steps in which the rate rises").only(&["one_cycle"]),
     Key::new("schedule.start_fraction", Kind::SHARE, "0.04", "first rate as a fraction of the highest").only(&["one_cycle"]),
     Key::new("schedule.final_fraction", Kind::SHARE, "0.000004", "final rate as a fraction of the highest").only(&["one_cycle"]),

@@ -1,7 +1,7 @@
 //! Recipe files: what they may say, and how they fail.
 
 use super::*;
-use crate::train::recipe::{Augmentation, BiasRate, Colour, CropKind, Schedule, Sgd};
+use crate::train::recipe::{Augmentation, BiasRate, ClassWeights, Colour, CropKind, Schedule, Sgd};
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Recipe> {
@@ -53,9 +53,18 @@ fn a_file_changes_its_base() {
     let steps = read("base = \"simple\"\nschedule = \"plateau\"").unwrap();
     assert_eq!(steps.schedule, Schedule::Plateau { patience: 5, by: 10.0, times: 3 });
     // Another optimizer scales the learning rate, unless the file states it.
-    assert_eq!(read("optimizer = \"adamw\"").unwrap().lr, 0.0003);
+    assert_eq!(read("base = \"simple\"\noptimizer = \"adamw\"").unwrap().lr, 0.001);
     assert_eq!(read("optimizer = \"adamw\"\nlr = 0.01\nbeta1 = 0.8").unwrap().lr, 0.01);
     assert_eq!(read("base = \"large-batch\"\nbatch = 512").unwrap().lr, 0.5);
+    // Weights of single classes replace those of all, and the other way.
+    let weights = read("class_weights = \"auto\"\nclass_weights.dress = 2").unwrap_err().to_string();
+    assert!(weights.contains("line 2"), "{weights}");
+    let weighted = |recipe: Recipe, set: &str| recipe.set(set).unwrap();
+    let auto = weighted(quick.clone(), "class_weights=auto");
+    let given = weighted(auto.clone(), "class_weights.t-shirt=2");
+    assert_eq!(given.loss.class_weights, Some(ClassWeights::Given([("t-shirt".to_string(), 2.0)].into())));
+    assert_eq!(weighted(given.clone(), "loss.class_weights=auto").loss, auto.loss);
+    assert_eq!(weighted(given, "class_weights=none").loss, quick.loss);
     // What a table excludes, and what may be absent.
     assert_eq!(read("bias_lr.fixed = 0.02").unwrap().bias_lr, BiasRate::Fixed(0.02));
     assert_eq!(read("base = \"paper\"\ncolour = \"none\"").unwrap().colour, None);
@@ -66,16 +75,25 @@ fn a_file_changes_its_base() {
 
 #[test]
 fn a_recipe_comes_back_from_its_file() {
-    let more = ["optimizer=adamw", "schedule=every", "schedule=constant", "layer_rates.fc6=0.1", "bias_lr.fixed=0.01", "views=3"];
+    let more = [
+        "class_weights.t-shirt=3",
+        "optimizer=adamw",
+        "schedule=every",
+        "schedule=constant",
+        "layer_rates.fc6=0.1",
+        "bias_lr.fixed=0.01",
+        "views=3",
+    ];
     let changed = more.iter().map(|change| by_name("quick").unwrap().set(change).unwrap());
     for recipe in NAMES.iter().map(|name| by_name(name).unwrap()).chain(changed) {
         let text = recipe.to_toml().unwrap();
         assert_eq!(read(&text).unwrap(), recipe, "{text}");
         assert!(text.lines().skip(2).all(|line| line.is_empty() || line.starts_with('[') || line.contains("  # ")), "{text}");
     }
-    let quick = by_name("quick").unwrap().to_toml().unwrap();
-    assert!(quick.contains("lr = 0.003                            # initial learning rate"), "{quick}");
-    let rows = by_name("quick").unwrap().differences(&by_name("quick").unwrap().set("schedule=constant").unwrap()).unwrap();
+    let finetune = by_name("finetune").unwrap();
+    let text = finetune.to_toml().unwrap();
+    assert!(text.contains("lr = 0.001                            # initial learning rate"), "{text}");
+    let rows = finetune.differences(&finetune.clone().set("schedule=constant").unwrap()).unwrap();
     assert_eq!(rows, [["schedule.kind", "\"warmup_cosine\"", "\"constant\""], ["schedule.warmup", "0.05", "-"]]);
 }
 
@@ -91,8 +109,8 @@ const TYPOS: [(&str, &[&str]); 16] = [
     ("drop_last = yes", &["line 1: not TOML"]),
     ("drop_last = \"yes\"", &["line 1: drop_last = \"yes\": expected true or false"]),
     ("[optimiser]\nmomentum = 0.8", &["line 2: unknown key `optimiser.momentum`", "`optimizer.momentum`"]),
-    ("[schedule]\nkind = \"cosine\"", &["line 2: schedule.kind = \"cosine\": expected one of constant, steps"]),
-    ("[schedule]\npatience = 5", &["line 2: schedule.patience = 5: only with schedule.kind = plateau", "warmup_cosine"]),
+    ("[schedule]\nkind = \"cosinus\"", &["line 2: schedule.kind = \"cosinus\": expected one of constant, steps"]),
+    ("[schedule]\npatience = 5", &["line 2: schedule.patience = 5: only with schedule.kind = plateau, but here it is"]),
     ("optimizer = \"adamw\"\nmomentum = 0.9", &["line 2: momentum = 0.9: only with optimizer.kind = sgd, but here it is adamw"]),
     ("lr = 0.1\nlr = 0.2", &["line 2: not TOML: duplicate key"]),
     ("momentum = 0.1\n[optimizer]\nmomentum = 0.2", &["`optimizer.momentum` is stated twice", "`momentum`"]),
@@ -108,7 +126,7 @@ fn typical_mistakes_are_named_with_their_line() {
         }
         assert!(message.starts_with("my.toml") && !message.contains('\n'), "{message}");
     }
-    let set = |text: &str| by_name("quick").unwrap().set(text).expect_err(text).to_string();
+    let set = |text: &str| by_name("simple").unwrap().set(text).expect_err(text).to_string();
     assert!(set("momentum").contains("expected key=value"));
     assert_eq!(set("momentum=2"), "set momentum=2: expected a number from 0 to below 1");
     assert!(set("nestrov=true").contains("unknown key"), "{}", set("nestrov=true"));
