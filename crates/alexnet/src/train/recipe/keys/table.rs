@@ -37,25 +37,6 @@ pub static KEYS: &[Key] = &[
         "validation",
         "the model saved as best.safetensors: of the best validation, or the last one",
     ),
-    Key::new("sampling", Word(&["uniform", "balanced"]), "uniform", "images of an epoch: each once, or as many of every class"),
-    Key::new(
-        "monitor",
-        Word(&Monitor::NAMES),
-        "top1",
-        "metric that selects the best model, and by which patience and plateaus count",
-    ),
-    Key::new("patience", Count(0), "0", "number of epochs without a better one after which the run ends; 0: never"),
-    Key::new(
-        "loss.smoothing",
-        Kind::BELOW_ONE,
-        "0",
-        "label smoothing: the share of every target that is spread over all classes",
-    )
-    .alias(&["smoothing", "label_smoothing"]),
-    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy").alias(&["focal"]),
-    Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights inversely proportional to the numbers of images")
-        .alias(&["class_weights"]),
-    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class in the loss, by its name; 1 for others"),
     Key::new(
         "batch_norm",
         Switch,
@@ -245,8 +226,6 @@ pub static KEYS: &[Key] = &[
         "strength of the colour noise: the paper's formula, or the 2012 code's",
     )
     .alias(&["color.strength"]),
-    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
-    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
     Key::new(
         "layer_rates.*",
         Kind::FROM_ZERO,
