@@ -154,17 +154,17 @@ mod tests {
         let environment = Environment { ranks: &ranks, engines: &CpuEngines, stop: &stop };
         let out = folder.path().join("run");
         let settings = |threads| Settings { threads, ..Settings::default().net("slim").image_size(67).batch(4).out(&out) };
-        let range = LrRange { lowest: 1e-4, highest: 10.0, steps: 14 };
+        let range = LrRange { lowest: 1e-6, highest: 0.1, steps: 14 };
         let [a, b] = [1, 2].map(|threads| settings(threads).lr_find(range, &environment, &mut ()).unwrap());
         assert_eq!(a, b);
         assert!(!out.exists());
-        assert!((a.points[0].lr - 1e-4).abs() < 1e-12 && a.points.len() > 7, "{a:?}");
+        assert!((a.points[0].lr - 1e-6).abs() < 1e-12 && a.points.len() > 7, "{a:?}");
         let ratio = a.points[1].lr / a.points[0].lr;
         assert!((ratio - 1e5f64.powf(1.0 / 14.0)).abs() < 1e-9, "{ratio}");
         assert!(a.points.windows(2).all(|pair| (pair[1].lr / pair[0].lr - ratio).abs() < 1e-9));
         let resumed = Settings { resume: Some(out), ..Settings::default() };
         assert!(resumed.lr_find(range, &environment, &mut ()).unwrap_err().to_string().contains("omit"));
-        for range in [LrRange { lowest: 0.0, ..range }, LrRange { highest: 1e-5, ..range }, LrRange { steps: 2, ..range }] {
+        for range in [LrRange { lowest: 0.0, ..range }, LrRange { highest: 1e-7, ..range }, LrRange { steps: 2, ..range }] {
             assert!(range.check().is_err(), "{range:?}");
         }
     }
