@@ -61,7 +61,7 @@ mod tests {
         let conv = conv(4, 3, 1, crate::net::Pad::all(1), 1, crate::net::Rounding::Floor);
         let net = net("small", &[("conv1", conv), ("bn1", NORM), ("relu1", RELU), ("fc2", fc(3))]);
         let options = Options { batch: 10, threads: 1, drop_last: true, ..Options::default() };
-        let loader = Loader::new(squares(30, &[4]), Preprocess::for_net(&net), Augment::None, options).unwrap();
+        let loader = Loader::new(squares(30, &[4]), Preprocess::for_net(&net), Augment::none(), options).unwrap();
         let mut engine = Cpu::new(&net, 10, 1).unwrap();
         init::initialise(&mut engine, 3).unwrap();
         engine.prepare_training();

@@ -55,32 +55,14 @@ pub static KEYS: &[Key] = &[
     Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy").alias(&["focal"]),
     Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights inversely proportional to the numbers of images")
         .alias(&["class_weights"]),
-    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class in the loss, by its name; 1 for others"),
+    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class in the loss, by its name; 1 for others")
+        .alias(&["class_weights.*"]),
     Key::new(
         "batch_norm",
         Switch,
         "false",
         "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
     ),
-    Key::new(
-        "monitor",
-        Word(&Monitor::NAMES),
-        "top1",
-        "validation metric that selects the best model, and by which patience and plateaus count",
-    ),
-    Key::new("patience", Count(0), "0", "number of epochs without a better one after which the run ends; 0: never"),
-    Key::new(
-        "sampling",
-        Word(&["uniform", "balanced"]),
-        "uniform",
-        "images of an epoch: every one once, or as many of each class",
-    ),
-    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
-    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
-    Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights: auto is inverse to the numbers of images")
-        .alias(&["class_weights"]),
-    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class, by its name; 1 for those not named")
-        .alias(&["class_weights.*"]),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
     Key::new("optimizer.momentum", Kind::BELOW_ONE, "0.9", "share of the velocity that is kept")
@@ -245,8 +227,6 @@ pub static KEYS: &[Key] = &[
         "strength of the colour noise: the paper's formula, or the 2012 code's",
     )
     .alias(&["color.strength"]),
-    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
-    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
     Key::new(
         "layer_rates.*",
         Kind::FROM_ZERO,
