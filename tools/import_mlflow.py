@@ -5,7 +5,8 @@
     python tools/import_mlflow.py runs/torchvision-1 runs/torchvision-2
     mlflow ui
 
-The tracking store is --tracking-uri, else MLFLOW_TRACKING_URI, else MLflow's default. A run that is imported again replaces
+The tracking store is --tracking-uri, else MLFLOW_TRACKING_URI, else MLflow's default; for the file store (file:mlruns), MLflow 3
+wants MLFLOW_ALLOW_FILE_STORE=true. A run that is imported again replaces
 its former copy; other runs of the experiment stay. With --models, best.safetensors is copied too.
 """
 
@@ -52,7 +53,8 @@ def log(folder):
     return records
 
 
-def import_run(client, experiment, folder, models):
+def import_run(client, experiment, given, models):
+    folder = given.resolve()
     config = tomllib.loads((folder / "config.toml").read_text())
     metrics_csv = folder / "metrics.csv"
     rows = list(csv.DictReader(metrics_csv.open())) if metrics_csv.exists() else []
@@ -89,7 +91,7 @@ def import_run(client, experiment, folder, models):
     client.set_terminated(id, status, end_time=last.get("at", now))
     for run in former:
         client.delete_run(run.info.run_id)
-    print(f"{folder}: {len(params)} parameters, {len(rows)} epochs, {status.lower()}: run {id}")
+    print(f"{given}: {len(params)} parameters, {len(rows)} epochs, {status.lower()}: run {id}")
 
 
 def main():
@@ -108,7 +110,7 @@ def main():
     found = client.get_experiment_by_name(args.experiment)
     experiment = found.experiment_id if found else client.create_experiment(args.experiment)
     for folder in args.runs:
-        import_run(client, experiment, folder.resolve(), args.models)
+        import_run(client, experiment, folder, args.models)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ fn a_run_with_an_average_resumes_and_its_models_are_averaged() {
 fn a_range_test_prints_a_curve_and_suggestions() {
     let folder = tempfile::tempdir().expect("a folder");
     let svg = folder.path().join("lr.svg");
-    let test = ["lr-find", "--net", "slim", "--image-size", "63", "--batch", "8", "--steps", "12", "--lowest", "1e-4"];
+    let test = ["lr-find", "--net", "slim", "--image-size", "67", "--batch", "8", "--steps", "12", "--lowest", "1e-4"];
     let found = last_json(&[&test[..], &["--json", "--out", text(&svg)]].concat());
     let steps = found["steps"].as_array().expect("steps");
     assert!(steps.len() > 3 && steps[0]["lr"].as_f64().expect("a rate") < 1.01e-4, "{found}");

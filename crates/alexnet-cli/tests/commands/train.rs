@@ -162,3 +162,47 @@ fn a_fine_tuned_model_with_known_classes_is_validated_first_and_takes_another_im
     let again = done(&["train", "--resume", text(&at("tuned"))]);
     assert!(!again.contains("before:"), "{again}");
 }
+
+#[test]
+fn unequal_classes_early_stops_and_snapshots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    for (class, colour, count) in [("red", [0, 0, 255], 9), ("blue", [255, 0, 0], 3)] {
+        for i in 0..count {
+            ramp(&at(&format!("set/{class}/{i}.bmp")), colour);
+        }
+    }
+    let (set, weights, run) = (at("set"), at("weights.txt"), at("run"));
+    std::fs::write(&weights, "blue 3\n").expect("a file");
+    let small = ["train", "--data", text(&set), "--val", text(&set), "--image-size", "63", "--batch", "4", "--no-report"];
+    // The rate is too small to improve anything.
+    let options =
+        ["--epochs", "9", "--lr", "1e-12", "--patience", "1", "--monitor", "macro-f1", "--keep", "last:1", "--balanced"];
+    let printed = done(&[&small[..], &options, &["--class-weights", text(&weights), "--out", text(&run)]].concat());
+    assert!(printed.contains(", macro-F1 ") && printed.contains("stopped early: no better macro-f1 for 1 epochs"), "{printed}");
+    let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
+    for part in ["sampling = \"balanced\"", "monitor = \"macro-f1\"", "patience = 1", "keep = \"last:1\"", "blue = 3.0"] {
+        assert!(config.contains(part), "{part}: {config}");
+    }
+    assert!(!run.join("epoch-0001.safetensors").exists() && run.join("epoch-0002.safetensors").exists());
+    let header = std::fs::read_to_string(run.join("metrics.csv")).expect("the metrics");
+    assert!(
+        header.starts_with("epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,val_macro_f1,broken\n"),
+        "{header}"
+    );
+    // Ended runs stay ended, and other options are refused.
+    done(&["train", "--resume", text(&run), "--patience", "1", "--class-weights", text(&weights)]);
+    fails(1, &["train", "--resume", text(&run), "--patience", "2"], &["--patience 2: the run has 1"]);
+    fails(1, &["train", "--resume", text(&run), "--class-weights", "auto"], &["other class weights"]);
+    let other = at("other.txt");
+    for (content, part) in [("green 2", "`green` is not a class"), ("blue x", "line 1: expected"), ("blue -1", "invalid weight")]
+    {
+        std::fs::write(&other, content).expect("a file");
+        fails(1, &[&small[..], &["--class-weights", text(&other), "--out", text(&at("no"))]].concat(), &[part]);
+    }
+    fails(1, &[&small[..], &["--class-weights", text(&at("missing"))]].concat(), &["auto, none or a file of weights"]);
+    fails(2, &["train", "--keep", "first:2"], &["last:N or best:N"]);
+    fails(2, &["train", "--monitor", "f1"], &["macro-f1"]);
+    fails(2, &["train", "--dashboard", "--no-report"], &["--no-report"]);
+    fails(1, &["train", "--data", text(&set), "--val-share", "0", "--patience", "1"], &["need validation images"]);
+}

@@ -14,7 +14,7 @@ use super::resolve;
 use super::run_dir::RunDir;
 use super::settings::Settings;
 use super::state;
-use super::{StopReason, Trainer, TrainerOptions};
+use super::{StopReason, Trainer, TrainerOptions, trainer};
 use crate::class_match::LabelOrder;
 use crate::distributed::{Communicator, Parallel, SingleProcess};
 use crate::engine::init;
@@ -168,6 +168,7 @@ impl Settings {
             }
         }
 
+        trainer::criterion(&config.recipe, !val.is_empty(), &*train)?;
         let partition = self.parallel.partition(&**ranks, config.blocks)?;
         let loaders = loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, self.threads)?.with_cut(partition);
         let request = EngineRequest {

@@ -96,7 +96,14 @@ impl Observer for LivePage {
             images,
             drawn: Mutex::new(None),
         });
-        let failed = |error| alexnet::Error::Invalid(format!("--dashboard: {error}"));
+        let failed = |error| {
+            alexnet::Error::Invalid(match error {
+                alexnet_serve::Error::Listen { cause, .. } => {
+                    format!("--dashboard={port}: cannot listen: {cause}; choose another port, or --dashboard for any free one")
+                }
+                error => format!("--dashboard: {error}"),
+            })
+        };
         let dashboard = Dashboard::start(port, live.clone()).map_err(failed)?;
         output::note(&format!("dashboard: {}", dashboard.url()));
         (self.run, self.since) = (Some(live), Instant::now());
@@ -108,10 +115,11 @@ impl Observer for LivePage {
             return;
         }
         match event {
-            Event::Step { epoch, loss, top1, images, step, .. } => {
+            Event::Step { epoch, steps: (_, all), loss, top1, images, step, until, .. } => {
                 self.pace.step(self.since.elapsed(), *epoch, *images);
                 self.update(|status| {
                     (status.epoch, status.step) = (*epoch, *step);
+                    (status.epochs, status.steps) = (until.div_ceil(*all as u64) as usize, *until);
                     (status.loss, status.top1) = (Some(*loss), Some(*top1));
                     status.rate = self.pace.rate();
                     status.left = self.pace.left(status.steps.saturating_sub(*step)).map(duration);

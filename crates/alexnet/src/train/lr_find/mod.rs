@@ -153,7 +153,7 @@ mod tests {
         let stop = AtomicBool::new(false);
         let environment = Environment { ranks: &ranks, engines: &CpuEngines, stop: &stop };
         let out = folder.path().join("run");
-        let settings = |threads| Settings { threads, ..Settings::default().net("slim").image_size(63).batch(4).out(&out) };
+        let settings = |threads| Settings { threads, ..Settings::default().net("slim").image_size(67).batch(4).out(&out) };
         let range = LrRange { lowest: 1e-4, highest: 10.0, steps: 14 };
         let [a, b] = [1, 2].map(|threads| settings(threads).lr_find(range, &environment, &mut ()).unwrap());
         assert_eq!(a, b);

@@ -85,10 +85,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         recipe.check()?;
         ema::check(engine, recipe)?;
-        if loaders.val.is_none() && (recipe.patience > 0 || recipe.monitor == Monitor::MacroF1) {
-            let message = "--patience and --monitor macro-f1 (patience, monitor in the recipe) need validation images; use --val or a larger --val-share";
-            return Err(Error::Invalid(message.into()));
-        }
+        let criterion = criterion(recipe, loaders.val.is_some(), &*train)?;
         engine.prepare_training();
         let model = Model {
             net: engine.net().clone(),
@@ -112,7 +109,7 @@ impl<'a> Trainer<'a> {
             recipe,
             seed,
             loaders,
-            criterion: recipe.loss.criterion(&*train)?,
+            criterion,
             max_steps: options.max_steps,
             state,
             schedule,
@@ -491,6 +488,19 @@ impl<'a> Trainer<'a> {
         let (step, epoch) = (self.step() + 1, self.state.epoch + 1);
         Error::Invalid(format!("the {what} is not finite at step {step} (epoch {epoch}); {kept}; {DIVERGED}"))
     }
+}
+
+/// The loss for training on a data set; checks that the recipe suits the data, before a run folder is created.
+///
+/// # Errors
+/// Class weights for another data set, or a metric that needs validation images.
+pub(super) fn criterion(recipe: &Recipe, has_validation: bool, train: &dyn Dataset) -> Result<Option<Criterion>> {
+    if !has_validation && (recipe.patience > 0 || recipe.monitor == Monitor::MacroF1) {
+        let message = "--patience and --monitor macro-f1 (patience, monitor in the recipe) need validation images; use --val or a \
+                       larger --val-share";
+        return Err(Error::Invalid(message.into()));
+    }
+    recipe.loss.criterion(train)
 }
 
 /// Initial state of a new run, or the saved state of an existing one, whose parameters are loaded into the engine.
