@@ -32,7 +32,7 @@ impl Ema {
     /// Share that the update after `step` steps keeps; `None` if no update is due.
     pub fn decay_after(&self, step: u64) -> Option<f64> {
         let every = self.every.max(1) as u64;
-        (step > 0 && step % every == 0).then(|| (step - every + 1..=step).map(|step| self.decay_of(step)).product())
+        (step > 0 && step.is_multiple_of(every)).then(|| (step - every + 1..=step).map(|step| self.decay_of(step)).product())
     }
 
     /// Validates the settings.
