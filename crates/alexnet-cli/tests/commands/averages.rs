@@ -15,8 +15,20 @@ fn a_run_with_an_average_resumes_and_its_models_are_averaged() {
     let (run, whole) = (folder.path().join("run"), folder.path().join("whole"));
     let train = |out: &Path, more: &[&str]| {
         let net = ["train", "--net", "slim", "--image-size", "96", "--batch", "2", "--epochs", "2", "--no-report"];
-        let recipe = ["--accumulate", "2", "--set", "ema.every=1", "--set", "clip_norm=0.5", "--set", "nesterov=true"];
-        done(&[&net[..], &recipe, &["--data", text(&data), "--out", text(out)], more].concat());
+        let keys = [
+            "ema.every=1",
+            "clip_norm=0.5",
+            "nesterov=true",
+            "batch_norm=true",
+            "dropout=0.25",
+            "loss.smoothing=0.1",
+            "augment.kind=random_resized_crop",
+            "augment.auto=trivial",
+            "augment.erasing=0.5",
+            "augment.mixup=0.4",
+        ];
+        let recipe: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).collect();
+        done(&[&net[..], &["--accumulate", "2"], &recipe, &["--data", text(&data), "--out", text(out)], more].concat());
     };
     train(&whole, &["--keep-every", "1"]);
     train(&run, &["--keep-every", "1", "--max-steps", "1"]);
@@ -26,6 +38,10 @@ fn a_run_with_an_average_resumes_and_its_models_are_averaged() {
         let read = |at: &Path| std::fs::read(at.join(format!("{name}.safetensors"))).expect("a file of the run");
         assert!(read(&run) == read(&whole), "{name}.safetensors differs");
     }
+
+    // The normalisation is only in the state.
+    let inspect = |name: &str| done(&["inspect", text(&run.join(name))]);
+    assert!(!inspect("last.safetensors").contains("_bn") && inspect("state.safetensors").contains("_bn"));
 
     let out = folder.path().join("average.safetensors");
     let average = |more: &[&str]| last_json(&[&["average", "--json", "--out", text(&out)], more].concat());

@@ -140,6 +140,7 @@ impl Settings {
 
         // Weights trained without normalisation would not fit a net with it, and towers have none.
         if config.recipe.batch_norm && resumed.is_none() && (config.from.is_some() || self.parallel != Parallel::Data) {
+            observer.note("note: batch_norm is off with --from and with processes that share the layers of the net");
             config.recipe.batch_norm = false;
         }
         let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
@@ -286,7 +287,7 @@ fn open_as(path: &Path, net: &str) -> Result<Model> {
 /// The network for this many classes, and the preprocessing of the initial model.
 fn network(config: &Config, start: Option<&Model>, classes: usize) -> Result<(Net, Option<Preprocess>)> {
     let net = match start {
-        Some(model) => model.net.clone(),
+        Some(model) => config.recipe.with_dropout(model.net.clone()),
         None => config.recipe.prepare(config.net()?),
     };
     let preprocess = start.map(|model| Preprocess { jpeg: config.recipe.jpeg, ..model.preprocess.clone() });

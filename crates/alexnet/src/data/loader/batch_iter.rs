@@ -25,14 +25,26 @@ pub struct BatchIter {
     shared: Arc<Shared>,
 }
 
+/// What an iterator returns.
+pub(super) struct Place {
+    /// Epoch, which decides the order.
+    pub(super) epoch: u64,
+    /// View of its images.
+    pub(super) view: u64,
+    /// Epoch of the recipe, which decides whether batches are still mixed.
+    pub(super) mixed_as: u64,
+    /// First batch.
+    pub(super) from_batch: usize,
+}
+
 impl BatchIter {
-    pub(super) fn start(shared: Arc<Shared>, epoch: u64, view: u64, from_batch: usize) -> Self {
+    pub(super) fn start(shared: Arc<Shared>, place: Place) -> Self {
         let (sender, receiver) = sync_channel(AHEAD);
         let stop = Arc::new(AtomicBool::new(false));
-        let left = shared.batches().saturating_sub(from_batch);
+        let left = shared.batches().saturating_sub(place.from_batch);
         let run = {
             let (shared, stop) = (shared.clone(), stop.clone());
-            move || produce(&shared, epoch, view, from_batch, &stop, &sender)
+            move || produce(&shared, &place, &stop, &sender)
         };
         // If the system starts no more threads, the sender is dropped with `run`, and the consumer sees too few batches.
         let thread = std::thread::Builder::new().name("loader".into()).spawn(run).ok();
@@ -71,16 +83,16 @@ impl Drop for BatchIter {
     }
 }
 
-fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
-    let order = shared.order(epoch);
-    let views = shared.views_of(&order, view);
+fn produce(shared: &Shared, place: &Place, stop: &AtomicBool, sender: &SyncSender<Batch>) {
+    let order = shared.order(place.epoch);
+    let views = shared.views_of(&order, place.view);
     let batches = order.chunks(shared.options.batch).zip(views.chunks(shared.options.batch)).enumerate();
-    for (number, (indices, views)) in batches.take(shared.batches()).skip(from_batch) {
+    for (number, (indices, views)) in batches.take(shared.batches()).skip(place.from_batch) {
         let own: Vec<_> = shared.cut.own(indices.len()).collect();
         let blocks: Vec<usize> = own.iter().map(ExactSizeIterator::len).collect();
         let first = own.first().map_or(0, |block| block.start);
         let own = first..first + blocks.iter().sum::<usize>();
-        let blend = shared.blend(epoch, number);
+        let blend = shared.blend(place, number);
         let batch = fill(shared, &Wanted { views, indices, own, blocks: &blocks, blend }, stop);
         if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
             return;

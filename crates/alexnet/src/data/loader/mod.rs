@@ -17,6 +17,7 @@ mod tests;
 
 pub use augment::{Augment, Crop};
 pub use batch_iter::BatchIter;
+use batch_iter::Place;
 pub use mix::Mix;
 pub use sampling::Sampling;
 
@@ -214,7 +215,13 @@ impl Loader {
 
     /// Iterator over the batches of epoch `epoch`, starting at batch `from_batch`. Dropping it stops its threads.
     pub fn epoch(&self, epoch: u64, from_batch: usize) -> BatchIter {
-        BatchIter::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
+        self.epoch_at(epoch, epoch, from_batch)
+    }
+
+    /// As [`epoch`](Self::epoch), with the mixing of the recipe's epoch `mixed_as`: the one to which a run by the clock, whose
+    /// epochs are more or fewer than the recipe's, has come.
+    pub fn epoch_at(&self, epoch: u64, mixed_as: u64, from_batch: usize) -> BatchIter {
+        BatchIter::start(self.shared.clone(), Place { epoch, view: self.view(epoch), mixed_as, from_batch })
     }
 
     /// Number of images.
@@ -302,10 +309,10 @@ impl Shared {
     }
 
     /// The mixing of a batch of an epoch.
-    fn blend(&self, epoch: u64, batch: usize) -> Option<mix::Blend> {
+    fn blend(&self, place: &Place, batch: usize) -> Option<mix::Blend> {
         let Views::Random(augment) = &self.views else { return None };
-        let key = Key(self.options.seed).with(MIX).with(epoch).with(batch as u64);
-        augment.mix.draw(key, epoch, self.preprocess.crop)
+        let key = Key(self.options.seed).with(MIX).with(place.epoch).with(batch as u64);
+        augment.mix.draw(key, place.mixed_as, self.preprocess.crop)
     }
 
     fn crops_per_image(&self) -> usize {

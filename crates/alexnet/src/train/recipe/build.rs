@@ -67,9 +67,21 @@ impl Recipe {
         Ok(Recipe { lr, optimizer, ..self })
     }
 
-    /// Applies the recipe's initialisation and added batch normalisation to a net.
+    /// Applies the recipe's dropout rate to a net.
+    #[must_use]
+    pub fn with_dropout(&self, mut net: Net) -> Net {
+        for layer in &mut net.layers {
+            if let (Op::Dropout { rate, .. }, Some(own)) = (&mut layer.op, self.dropout) {
+                *rate = own;
+            }
+        }
+        net
+    }
+
+    /// Applies the recipe's initialisation, dropout rate and added batch normalisation to a net.
     #[must_use]
     pub fn prepare(&self, mut net: Net) -> Net {
+        net = self.with_dropout(net);
         if self.batch_norm {
             net = net.with_batch_norm();
         }

@@ -110,6 +110,9 @@ pub struct Recipe {
     pub augment: Augmentation,
     /// Colour augmentation of the training images.
     pub colour: Option<Colour>,
+    /// Probability of zero of all dropout layers; `None`: the net's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f32>,
     /// Whether batch normalisation is added after every hidden convolution and linear layer for training. It is folded into the
     /// weights when a model is saved, so that the saved net is the one that was asked for. Not with `--from`, whose weights
     /// were trained without it.

@@ -76,6 +76,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         augment: Augmentation::crop_mirror(),
         colour: None,
         best: Choice::Validation,
+        dropout: None,
         batch_norm: false,
         loss: LossSettings::default(),
         sampling: Sampling::Uniform,

@@ -265,7 +265,10 @@ impl<'a> Trainer<'a> {
         let epoch = self.state.epoch as u64;
         let mut batches = match self.features {
             Some(_) => Batches::Kept(self.loaders.train.plan(epoch)),
-            None => Batches::Ahead(self.loaders.train.epoch(epoch, self.state.batch)),
+            None => {
+                let mixed_as = self.schedule.recipe_epoch(&self.state);
+                Batches::Ahead(self.loaders.train.epoch_at(epoch, mixed_as, self.state.batch))
+            }
         };
         while self.state.batch < all {
             let between_steps = self.schedule.between_steps(&self.state);

@@ -83,6 +83,11 @@ impl<'a> RunSchedule<'a> {
         Progress { epoch, step, steps_per_epoch, drops: state.schedule.drops }
     }
 
+    /// The recipe's epoch to which the run had come when the current epoch began; in a run by the clock they differ.
+    pub(super) fn recipe_epoch(&self, state: &State) -> u64 {
+        self.progress_at(state, (state.epoch * self.steps_per_epoch()) as u64).epoch as u64
+    }
+
     /// The learning rate of the next step.
     pub(super) fn lr(&self, state: &State) -> f64 {
         self.recipe.lr_at(self.progress(state))

@@ -57,6 +57,7 @@ pub static KEYS: &[Key] = &[
         .alias(&["class_weights"]),
     Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class in the loss, by its name; 1 for others")
         .alias(&["class_weights.*"]),
+    Key::new("dropout", Kind::BELOW_ONE, "none", "probability of zero in all dropout layers; none: the net's own"),
     Key::new(
         "batch_norm",
         Switch,
