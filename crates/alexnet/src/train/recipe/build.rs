@@ -116,7 +116,16 @@ impl Recipe {
                 jpeg: JpegDecoding::Exact,
             },
         };
-        Preprocess { jpeg: self.jpeg, ..preprocess }
+        let resized = |side: usize| match self.crop_pct {
+            Some(share) => ((preprocess.crop as f64 / share).round_ties_even() as usize).max(preprocess.crop),
+            None => side,
+        };
+        let resize = match preprocess.resize {
+            Resize::ShortSide(side) => Resize::ShortSide(resized(side)),
+            Resize::Square(side) => Resize::Square(resized(side)),
+            Resize::Warp(side) => Resize::Warp(resized(side)),
+        };
+        Preprocess { resize, jpeg: self.jpeg, ..preprocess }
     }
 
     /// Whether the training set's mean image is subtracted.

@@ -78,6 +78,9 @@ pub struct Recipe {
     /// Preprocessing of the images.
     #[serde(rename = "pictures")]
     pub images: ImagePreprocessing,
+    /// Crop as a fraction of the size to which images are resized, as timm's `crop_pct`; `None`: that of `images`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_pct: Option<f64>,
     /// Decoding of JPEG files.
     #[serde(default, skip_serializing_if = "JpegDecoding::is_exact")]
     pub jpeg: JpegDecoding,

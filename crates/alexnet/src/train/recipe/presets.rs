@@ -68,6 +68,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         ema: None,
         init: Init::Net,
         images: ImagePreprocessing::ImageNet,
+        crop_pct: None,
         jpeg: JpegDecoding::Exact,
         bias_lr: BiasRate::Times(1.0),
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },

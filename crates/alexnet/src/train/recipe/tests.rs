@@ -200,3 +200,14 @@ fn another_optimizer_brings_its_own_settings_and_rate() {
 
 /// Number of images from which the recipe is unchanged.
 const SMALL_SET: usize = 640;
+
+#[test]
+fn the_crop_may_be_a_share_of_the_image() {
+    let net = crate::net::presets::by_name("torchvision").unwrap().with_image_size(128);
+    let resize = |crop_pct| Recipe { crop_pct, ..by_name("quick").unwrap() }.preprocess(&net).resize;
+    assert_eq!([None, Some(0.875), Some(1.0), Some(0.5)].map(resize), [146, 146, 128, 256].map(Resize::ShortSide));
+    let dropout = Recipe { dropout: Some(0.1), ..by_name("quick").unwrap() }.prepare(net);
+    let rates: Vec<f32> =
+        dropout.layers.iter().filter_map(|l| if let Op::Dropout { rate, .. } = l.op { Some(rate) } else { None }).collect();
+    assert_eq!(rates, [0.1; 2]);
+}

@@ -30,6 +30,12 @@ pub static KEYS: &[Key] = &[
         "preprocessing: the net's own, the same with the training set's mean image, or torchvision's",
     )
     .stored("pictures"),
+    Key::new(
+        "crop_pct",
+        Number(Range::of(0.1, 1.0)),
+        "none",
+        "crop as a fraction of the size to which images are resized; none: that of `images`, 0.875 for torchvision's",
+    ),
     Key::new("jpeg", Word(&JpegDecoding::NAMES), "exact", "decoding of JPEG files"),
     Key::new(
         "best",
