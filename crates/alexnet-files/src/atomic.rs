@@ -48,7 +48,7 @@ pub fn abandon() {
 }
 
 /// Atomically replaces `path` with the output of `write`: written to a uniquely named temporary file in the same folder, flushed
-/// to disk, then renamed. A symbolic link is followed, and its target is replaced.
+/// to disk, then renamed. A symbolic link is followed, and its target is replaced. A pipe or device is written directly.
 ///
 /// # Errors
 /// The system's error with `path`; for a full disk or an unwritable folder, with advice. No temporary file is left behind, and an
@@ -66,7 +66,17 @@ pub fn write_atomic_with(
     sync: Sync,
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> Result<()> {
-    TempFile::write(path.as_ref(), sync, write)?.take_place()
+    match open_special(&behind_links(path.as_ref()))? {
+        Some(file) => fill(file, Sync::Later, write).map(drop).map_err(|e| explain(path.as_ref(), e)),
+        None => TempFile::write(path.as_ref(), sync, write)?.take_place(),
+    }
+}
+
+/// Opens a target that is not a regular file, such as a pipe or a device: it is written directly, since replacing it would turn
+/// it into a file.
+fn open_special(path: &Path) -> Result<Option<File>> {
+    let is_special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    is_special.then(|| OpenOptions::new().write(true).open(path).map_err(|e| explain(path, e))).transpose()
 }
 
 /// A complete temporary file that has not been renamed yet, so that several files can be put in place together. Dropping it
@@ -87,6 +97,9 @@ impl TempFile {
     /// Like [`write_atomic`].
     pub fn write(path: &Path, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<TempFile> {
         let path = behind_links(path);
+        if std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            return Err(Error::file(path, "this is a pipe or a device, not a file; choose another name"));
+        }
         let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
         let mut temp = TempFile { path, part, sync, file: None };
         temp.file = Some(fill(file, sync, write).map_err(|e| explain(&temp.path, e))?);
@@ -142,9 +155,7 @@ impl AtomicFile {
     /// Like [`write_atomic`].
     pub fn create(path: &Path) -> Result<AtomicFile> {
         let path = behind_links(path);
-        let is_special = std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-        if is_special {
-            let file = OpenOptions::new().write(true).open(&path).map_err(|e| explain(&path, e))?;
+        if let Some(file) = open_special(&path)? {
             return Ok(AtomicFile { path, temp: None, out: BufWriter::new(file) });
         }
         let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
@@ -362,6 +373,24 @@ mod tests {
         file.write_all(b"x").unwrap();
         file.commit().unwrap();
         assert!(std::fs::metadata(null).unwrap().file_type().is_char_device());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_written_and_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read(pipe).unwrap()
+        });
+        write_atomic(&pipe, |out| out.write_all(b"through")).unwrap();
+        assert_eq!(reader.join().unwrap(), b"through");
+        assert!(TempFile::write(&pipe, Sync::Disk, |_| Ok(())).unwrap_err().to_string().contains("not a file"));
+        assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(names(folder.path()), ["pipe"]);
     }
 
     #[test]
