@@ -4,8 +4,9 @@
 //! activation. At inference both are linear, so that one layer with other weights and biases computes the same, up to rounding:
 //! see [`Net::without_batch_norm`](crate::net::Net::without_batch_norm).
 
+use super::recipe::Recipe;
 use crate::engine::ParameterStore;
-use crate::net::Folded;
+use crate::net::{Folded, Layer, LayerShape, Net, Op};
 use crate::{Error, Result};
 
 /// The normalisation folded into the layer of parameter `name`.
@@ -40,6 +41,26 @@ pub(super) fn parameter(engine: &dyn ParameterStore, name: &str, folded: &Folded
     } else {
         Err(Error::Invalid(format!("{name} is no longer finite and was not saved; {}", super::state::DIVERGED)))
     }
+}
+
+/// Checks that every batch of a run, or each of its `blocks`, has two images for every normalisation that sees one value of an
+/// image: a single one is its own mean, and nothing is left of it. PyTorch refuses such a batch, too.
+///
+/// # Errors
+/// A batch, or a block of one, that may have a single image.
+pub(super) fn check_batches(net: &Net, recipe: &Recipe, images: usize, blocks: usize) -> Result<()> {
+    let sees_one = |(layer, shape): (&Layer, &LayerShape)| matches!(layer.op, Op::BatchNorm { .. }) && shape.input.size == 1;
+    let Some(at) = net.layers.iter().zip(&net.shapes()?).position(sees_one) else { return Ok(()) };
+    let batch = recipe.batch.min(images);
+    let last = if recipe.drop_last || images.is_multiple_of(batch) { batch } else { images % batch };
+    if last / blocks >= 2 {
+        return Ok(());
+    }
+    let parts = if blocks > 1 { format!(" in {blocks} parts") } else { String::new() };
+    Err(Error::Invalid(format!(
+        "{}: batch normalisation needs at least 2 images, and a batch of {last}{parts} has fewer; use a larger --batch, or drop_last = true",
+        net.layers[at].name
+    )))
 }
 
 #[cfg(test)]
@@ -112,6 +133,24 @@ mod tests {
         let largest = expected.iter().fold(0f32, |m, x| m.max(x.abs()));
         assert!(largest > 0.1, "{expected:?}");
         assert!(expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-4 * largest), "{expected:?} {found:?}");
+    }
+
+    #[test]
+    fn a_single_image_is_not_normalised() {
+        let (plain, normalised) = net();
+        let recipe = |batch, drop_last| recipe::Recipe { batch, drop_last, ..recipe::by_name("quick").unwrap() };
+        let check =
+            |net: &Net, batch, drop_last, images, blocks| super::check_batches(net, &recipe(batch, drop_last), images, blocks);
+        check(&normalised, 2, true, 9, 1).unwrap();
+        check(&normalised, 29, true, 30, 1).unwrap();
+        check(&normalised, 10, false, 30, 5).unwrap();
+        check(&plain, 1, true, 9, 1).unwrap();
+        // Convolutions have many pixels of one image.
+        check(&presets::by_name("alexnet-bn").unwrap(), 1, true, 9, 1).unwrap();
+        for (batch, drop_last, images, blocks) in [(1, true, 9, 1), (29, false, 30, 1), (8, true, 30, 8), (32, true, 1, 1)] {
+            let message = check(&normalised, batch, drop_last, images, blocks).unwrap_err().to_string();
+            assert!(message.contains("fc6_bn") && message.contains("--batch"), "{message}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::data_sets::data_sets;
 use super::ema;
 use super::engines::{CpuEngines, EngineRequest, Engines};
 use super::finetune::{self, HeadMapping};
+use super::fold;
 use super::forecast::Upcoming;
 use super::loaders::loaders;
 use super::lr_find::RangeTest;
@@ -171,6 +172,7 @@ impl Settings {
 
         trainer::criterion(&config.recipe, !val.is_empty(), &*train)?;
         let partition = self.parallel.partition(&**ranks, config.blocks)?;
+        fold::check_batches(&net, &config.recipe, train.len(), partition.blocks)?;
         let loaders = loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, self.threads)?.with_cut(partition);
         let request = EngineRequest {
             net: &net,
