@@ -104,10 +104,10 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(expected)?;
         let number: f64 = rest[..end].parse().map_err(|_| expected())?;
-        let unit = match &rest[end..=end] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
+        let unit = match rest.as_bytes()[end] {
+            b'h' => 3600.0,
+            b'm' => 60.0,
+            b's' => 1.0,
             _ => return Err(expected()),
         };
         // Larger units come first, and each once.
