@@ -13,22 +13,20 @@ fn name_after(layer: &Layer) -> String {
 }
 
 impl Net {
-    /// The net with batch normalisation between every convolution or linear layer and its activation, as in torchvision's
-    /// `vgg11_bn`: `conv1_bn` after `conv1`. A net with batch normalisation of its own is returned unchanged.
+    /// The net with batch normalisation after every convolution and linear layer but the last, as in torchvision's `vgg11_bn`:
+    /// `conv1_bn` after `conv1`. A net with batch normalisation of its own is returned unchanged.
     #[must_use]
     pub fn with_batch_norm(mut self) -> Net {
+        let has_weights = |layer: &Layer| matches!(layer.op, Op::Conv { .. } | Op::Linear { .. });
         if self.layers.iter().any(|layer| matches!(layer.op, Op::BatchNorm { .. })) {
             return self;
         }
+        let last = self.layers.iter().rposition(has_weights);
         let mut layers = Vec::with_capacity(2 * self.layers.len());
-        let mut rest = std::mem::take(&mut self.layers).into_iter().peekable();
-        while let Some(layer) = rest.next() {
-            let name = name_after(&layer);
-            let has_weights = matches!(layer.op, Op::Conv { .. } | Op::Linear { .. });
+        for (i, layer) in std::mem::take(&mut self.layers).into_iter().enumerate() {
+            let added = (has_weights(&layer) && Some(i) != last).then(|| name_after(&layer));
             layers.push(layer);
-            if has_weights && matches!(rest.peek(), Some(Layer { op: Op::Activation { .. }, .. })) {
-                layers.push(Layer { name, op: Op::BatchNorm { eps: EPS, momentum: MOMENTUM } });
-            }
+            layers.extend(added.map(|name| Layer { name, op: Op::BatchNorm { eps: EPS, momentum: MOMENTUM } }));
         }
         self.layers = layers;
         self
