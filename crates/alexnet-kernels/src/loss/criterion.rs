@@ -9,9 +9,8 @@
 //! `torch.nn.CrossEntropyLoss`; with it, those of Lin et al. 2017 ("Focal loss for dense object detection") over a softmax. All
 //! arithmetic is in f64.
 
-use super::{Loss, largest, rank};
+use super::{Loss, largest, per_image, rank};
 use crate::context::Context;
-use crate::executor::DisjointSlices;
 
 /// Settings of the training loss; the default is plain cross-entropy.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -105,21 +104,11 @@ pub fn cross_entropy(
     if let Some(label) = all.into_iter().find(|&label| label as usize >= classes) {
         panic!("label {label}, but there are {classes} classes");
     }
-    // One loss per image, summed in order afterwards, so that the order of threads does not matter.
-    let mut losses = vec![Loss::default(); n];
-    let parts = DisjointSlices::new(&mut losses);
-    let gradients = dlogits.map(|d| DisjointSlices::new(&mut d[..len]));
-    context.threads.run(n, &|i| {
-        // SAFETY: each i is run once and has its own slot.
-        let loss = unsafe { &mut parts.slice(i, 1)[0] };
-        // SAFETY: as above.
-        let gradient = gradients.map(|all| unsafe { all.slice(i * classes, classes) });
-        let logits = &logits[i * classes..(i + 1) * classes];
+    per_image(context, (n, classes), logits, dlogits, |i, logits, gradient| {
         let sum = one(logits, targets.of(i), criterion, scale, gradient);
         let rank = rank(logits, targets.dominant(i));
-        *loss = Loss { sum, correct: usize::from(rank == 0), correct5: usize::from(rank < 5) };
-    });
-    losses.into_iter().fold(Loss::default(), Loss::and)
+        Loss { sum, correct: usize::from(rank == 0), correct5: usize::from(rank < 5) }
+    })
 }
 
 /// Loss and gradient of one image.

@@ -39,16 +39,27 @@ pub fn softmax_cross_entropy(
     if let Some(label) = labels[..n].iter().find(|&&label| label as usize >= classes) {
         panic!("label {label}, but there are {classes} classes");
     }
+    per_image(context, (n, classes), logits, dlogits, |i, logits, gradient| one(logits, labels[i] as usize, scale, gradient))
+}
+
+/// Sum of the losses of `n` images, each computed by `one` from the image's number, logits and gradient.
+fn per_image(
+    context: &Context<'_>,
+    (n, classes): (usize, usize),
+    logits: &[f32],
+    dlogits: Option<&mut [f32]>,
+    one: impl Fn(usize, &[f32], Option<&mut [f32]>) -> Loss + Sync,
+) -> Loss {
     // One loss per image, summed in order afterwards, so that the order of threads does not matter.
     let mut losses = vec![Loss::default(); n];
     let parts = DisjointSlices::new(&mut losses);
-    let gradients = dlogits.map(|d| DisjointSlices::new(&mut d[..len]));
+    let gradients = dlogits.map(|d| DisjointSlices::new(&mut d[..n * classes]));
     context.threads.run(n, &|i| {
         // SAFETY: each i is run once and has its own slot.
         let loss = unsafe { &mut parts.slice(i, 1)[0] };
         // SAFETY: as above.
         let gradient = gradients.map(|all| unsafe { all.slice(i * classes, classes) });
-        *loss = one(&logits[i * classes..(i + 1) * classes], labels[i] as usize, scale, gradient);
+        *loss = one(i, &logits[i * classes..(i + 1) * classes], gradient);
     });
     losses.into_iter().fold(Loss::default(), Loss::and)
 }

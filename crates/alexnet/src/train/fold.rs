@@ -1,10 +1,11 @@
 //! Batch normalisation that a recipe added, folded into the weights of the saved model.
 //!
-//! A net trained with `batch_norm = true` has a normalisation between each hidden convolution or linear layer and its
-//! activation. At inference both are linear, so that one layer with other weights and biases computes the same, up to rounding:
+//! A net trained with `batch_norm = true` has a normalisation after each convolution and linear layer but the last. At inference
+//! both are linear, so that one layer with other weights and biases computes the same, up to rounding:
 //! see [`Net::without_batch_norm`](crate::net::Net::without_batch_norm).
 
 use super::recipe::Recipe;
+use super::state;
 use crate::engine::ParameterStore;
 use crate::net::{Folded, Layer, LayerShape, Net, Op};
 use crate::{Error, Result};
@@ -36,11 +37,7 @@ pub(super) fn parameter(engine: &dyn ParameterStore, name: &str, folded: &Folded
             row.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
         }
     }
-    if values.iter().all(|value| value.is_finite()) {
-        Ok(values)
-    } else {
-        Err(Error::Invalid(format!("{name} is no longer finite and was not saved; {}", super::state::DIVERGED)))
-    }
+    state::finite(name, values)
 }
 
 /// Checks that every batch of a run, or each of its `blocks`, has two images for every normalisation that sees one value of an

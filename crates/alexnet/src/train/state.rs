@@ -191,7 +191,7 @@ impl State {
         formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match (of_slot(name), ema) {
             (Some((slot, name)), _) => engine.state(&name, slot).map(Cow::Owned),
             (None, Some(ema)) if let Some(name) = Ema::parameter_of(name) => ema.read(engine, name).map(Cow::Owned),
-            _ => finite(engine, name),
+            _ => finite(name, engine.parameter(name)?).map(Cow::Owned),
         })
     }
 
@@ -287,14 +287,14 @@ pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn ParameterStor
     let plain = Model { net, ..model.clone() };
     formats::write_from(path, &plain, Extra::default(), sync, &mut |name| match fold::of_parameter(&folded, name) {
         Some(norm) => fold::parameter(engine, name, norm).map(Cow::Owned),
-        None => finite(engine, name),
+        None => finite(name, engine.parameter(name)?).map(Cow::Owned),
     })
 }
 
-fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>> {
-    let values = engine.parameter(name)?;
+/// The values of parameter `name`, if all are finite.
+pub(super) fn finite(name: &str, values: Vec<f32>) -> Result<Vec<f32>> {
     if values.iter().all(|v| v.is_finite()) {
-        Ok(Cow::Owned(values))
+        Ok(values)
     } else {
         Err(Error::Invalid(format!("{name} is no longer finite and was not saved; {}", DIVERGED)))
     }
