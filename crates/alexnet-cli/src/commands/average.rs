@@ -49,8 +49,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         }
     }
     let mut model = average(&models)?;
-    let mut statistics = if model.net.has_batch_norm() { Some("averaged") } else { None };
-    if let (Some(data), Some(statistics)) = (&args.data, &mut statistics) {
+    let folded = models.iter().any(|(_, model)| model.recipe["batch_norm"] == true);
+    let mut statistics = match model.net.has_batch_norm() {
+        true => Some("averaged"),
+        false => folded.then_some("folded"),
+    };
+    if let (Some(data), true) = (&args.data, model.net.has_batch_norm()) {
         let source = data_set::open(&args.lists.source(data), Split::Train, Demand::WithImages, quiet)?.source;
         // A last batch of a few images would count as much as the others.
         let options = Options {
@@ -66,7 +70,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         for (name, values) in &mut model.tensors {
             *values = engine.parameter(name)?.into();
         }
-        *statistics = "estimated";
+        statistics = Some("estimated");
     }
     formats::write(&args.out, &model)?;
     let paths: Vec<&PathBuf> = models.iter().map(|(path, _)| path).collect();
@@ -80,6 +84,10 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             (Some("averaged"), _) => {
                 output::note("note: running statistics of batch normalisation are averaged too; --data estimates them anew")
             }
+            (Some("folded"), Some(_)) => output::note(
+                "note: these models have their batch normalisation folded into their weights (batch_norm in the recipe), so there are no \
+                 running statistics to estimate, and --data was not used",
+            ),
             (None, Some(_)) => output::note("note: the net has no batch normalisation, so --data was not needed"),
             _ => {}
         }

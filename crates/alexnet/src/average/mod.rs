@@ -6,7 +6,7 @@ mod statistics;
 pub use statistics::estimate_statistics;
 
 use crate::formats::Model;
-use crate::net::{BiasInit, Net, Op, WeightInit};
+use crate::net::{BiasInit, DropoutStyle, Net, Op, WeightInit};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -89,12 +89,16 @@ fn difference(a: &Model, b: &Model) -> Option<String> {
     (a.temperature != b.temperature).then(|| "another temperature (of `alexnet calibrate`)".into())
 }
 
-/// A net without its name and its initialisation, which do not matter once it is trained.
+/// A net without what does not matter once it is trained: its name, its initialisation, and the rates of dropout that only scales in
+/// training.
 fn layers(net: &Net) -> Net {
     let mut net = Net { name: String::new(), ..net.clone() };
     for layer in &mut net.layers {
         if let Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } = &mut layer.op {
             (*weight_init, *bias_init) = (WeightInit::Normal(0.0), BiasInit::Constant(0.0));
+        }
+        if let Op::Dropout { rate, style: DropoutStyle::ScaleInTraining } = &mut layer.op {
+            *rate = 0.0;
         }
     }
     net
@@ -105,7 +109,7 @@ mod tests {
     use super::*;
     use crate::formats;
     use crate::image::Preprocess;
-    use alexnet_testkit::nets::{fc, net};
+    use alexnet_testkit::nets::{drop, fc, net};
 
     fn model(values: &[f32]) -> Model {
         let net = net("small", &[("fc1", fc(2))]);
@@ -165,6 +169,23 @@ mod tests {
             let message = of(models).unwrap_err().to_string();
             assert!(message.contains(part) && !message.contains('\n'), "{message}");
         }
+    }
+
+    #[test]
+    fn dropout_matters_only_if_it_scales_at_inference() {
+        let at_rate = |rate, style| {
+            let model = model(&[1.0]);
+            let mut net = net("small", &[("drop0", drop(style)), ("fc1", fc(2))]);
+            net.layers.iter_mut().for_each(|layer| {
+                if let Op::Dropout { rate: own, .. } = &mut layer.op {
+                    *own = rate;
+                }
+            });
+            Model { net, ..model }
+        };
+        let pair = |style| of(vec![at_rate(0.5, style), at_rate(0.2, style)]);
+        assert_eq!(pair(DropoutStyle::ScaleInTraining).unwrap(), at_rate(0.5, DropoutStyle::ScaleInTraining));
+        assert!(pair(DropoutStyle::ScaleAtInference).unwrap_err().to_string().contains("other layers"));
     }
 
     #[test]
