@@ -30,6 +30,11 @@ pub(crate) fn not_over_input<'a>(
     }
 }
 
+/// A noun as it follows a number: itself after 1, otherwise with an s.
+pub(crate) fn plural(n: u64, noun: &str) -> String {
+    if n == 1 { noun.into() } else { format!("{noun}s") }
+}
+
 /// Prints a note, warning or per-image error to standard error.
 pub(crate) fn note(line: &str) {
     // A closed standard error is no reason to stop.

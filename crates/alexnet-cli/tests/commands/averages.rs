@@ -28,9 +28,15 @@ fn a_run_with_an_average_resumes_and_its_models_are_averaged() {
             "augment.mixup=0.4",
         ];
         let recipe: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).collect();
-        done(&[&net[..], &["--accumulate", "2"], &recipe, &["--data", text(&data), "--out", text(out)], more].concat());
+        done(&[&net[..], &["--accumulate", "2"], &recipe, &["--data", text(&data), "--out", text(out)], more].concat())
     };
-    train(&whole, &["--keep-every", "1"]);
+    let printed = train(&whole, &["--keep-every", "1"]);
+    // Plan, log and ending count optimizer steps.
+    let ending = printed.lines().last().expect("a line");
+    let steps: u64 = ending.split(' ').next().and_then(|steps| steps.parse().ok()).expect("a number of steps");
+    assert!(printed.contains(&format!("2 epochs, batch 2, {steps} steps\n")), "{printed}");
+    let log = std::fs::read_to_string(whole.join("log.jsonl")).expect("a log");
+    assert!(log.contains(&format!("\"steps_per_epoch\":{},", steps / 2)), "{log}");
     train(&run, &["--keep-every", "1", "--max-steps", "1"]);
     fails(1, &["train", "--resume", text(&run), "--accumulate", "3"], &["--accumulate 3", "2"]);
     done(&["train", "--resume", text(&run), "--accumulate", "2", "--no-report"]);
@@ -49,7 +55,7 @@ fn a_run_with_an_average_resumes_and_its_models_are_averaged() {
     assert_eq!(found["models"].as_array().expect("models").len(), 2);
     let (last, ema) = (run.join("last.safetensors"), run.join("ema.safetensors"));
     let found = average(&[text(&last), text(&ema), text(&whole)]);
-    assert_eq!((found["models"].as_array().expect("models").len(), &found["batch_norm"]), (4, &serde_json::Value::Null));
+    assert_eq!((found["models"].as_array().expect("models").len(), &found["batch_norm"]), (4, &"folded".into()));
     done(&["eval", "--model", text(&out), "--data", text(&data)]);
     fails(1, &["average", text(&last), "--out", text(&out)], &["at least two"]);
     fails(1, &["average", text(&last), text(&ema), "--out", text(&ema)], &["--out", "another name"]);

@@ -45,7 +45,7 @@ fn a_run_takes_a_recipe_file_and_changes_and_gives_its_recipe_back() {
         "--out",
         &second,
     ]);
-    assert!(given.contains("1 steps"), "{given}");
+    assert!(given.contains("1 step in"), "{given}");
     for file in ["config.toml", "recipe.toml", "last.safetensors"] {
         let read = |run: &str| std::fs::read(at(&format!("{run}/{file}"))).expect("a file");
         assert!(read("first") == read("second"), "{file} differs");

@@ -26,7 +26,10 @@ fn a_short_run_trains_evaluates_predicts_and_resumes() {
     let train = ["train", "--net", "slim", "--image-size", "96", "--batch", "8", "--epochs", "1", "--max-steps", "2", "--json"];
     let printed = done(&[train.as_slice(), &["--out", text(&run), "--tensorboard"]].concat());
     let last: serde_json::Value = serde_json::from_str(printed.lines().last().expect("a line")).expect("JSON");
-    assert_eq!((&last["ending"], &last["steps"]), (&"max-steps".into(), &2.into()));
+    assert_eq!((&last["ending"], &last["steps"], &last["monitor"]), (&"max-steps".into(), &2.into(), &"top1".into()));
+    // The plan is that of two of the 500 steps.
+    let plan = &serde_json::from_str::<serde_json::Value>(printed.lines().next().expect("a line")).expect("JSON")["plan"];
+    assert_eq!((&plan["steps"], &plan["epochs"]), (&2.into(), &0.004.into()), "{plan}");
     fails(1, &["train", "--out", text(&run)], &["not empty"]);
     let model = run.join("last.safetensors");
     let state = done(&["inspect", text(&run.join("state.safetensors"))]);
@@ -179,7 +182,7 @@ fn unequal_classes_early_stops_and_snapshots() {
     let options =
         ["--epochs", "9", "--lr", "1e-12", "--patience", "1", "--monitor", "macro-f1", "--keep", "last:1", "--balanced"];
     let printed = done(&[&small[..], &options, &["--class-weights", text(&weights), "--out", text(&run)]].concat());
-    assert!(printed.contains(", macro-F1 ") && printed.contains("stopped early: no better macro-f1 for 1 epochs"), "{printed}");
+    assert!(printed.contains(", macro-F1 ") && printed.contains("stopped early: no better macro-f1 for 1 epoch\n"), "{printed}");
     let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
     for part in ["sampling = \"balanced\"", "monitor = \"macro-f1\"", "patience = 1", "keep = \"last:1\"", "blue = 3.0"] {
         assert!(config.contains(part), "{part}: {config}");
@@ -191,7 +194,11 @@ fn unequal_classes_early_stops_and_snapshots() {
         "{header}"
     );
     // Ended runs stay ended, and other options are refused.
-    done(&["train", "--resume", text(&run), "--patience", "1", "--class-weights", text(&weights)]);
+    let again = done(&["train", "--resume", text(&run), "--patience", "1", "--class-weights", text(&weights)]);
+    assert!(again.contains("the run is complete after 2 epochs") && !again.contains("resuming"), "{again}");
+    assert!(again.contains("best macro-F1 ") && !again.contains(" steps in "), "{again}");
+    // Nor does it write what it did not write before.
+    assert!(!run.join("report.html").exists());
     fails(1, &["train", "--resume", text(&run), "--patience", "2"], &["--patience 2: the run has 1"]);
     fails(1, &["train", "--resume", text(&run), "--class-weights", "auto"], &["other class weights"]);
     let other = at("other.txt");
@@ -205,4 +212,9 @@ fn unequal_classes_early_stops_and_snapshots() {
     fails(2, &["train", "--monitor", "f1"], &["macro-f1"]);
     fails(2, &["train", "--dashboard", "--no-report"], &["--no-report"]);
     fails(1, &["train", "--data", text(&set), "--val-share", "0", "--patience", "1"], &["need validation images"]);
+    fails(
+        1,
+        &["train", "--data", text(&set), "--val-share", "0", "--keep", "best:1"],
+        &["--keep best:1 needs validation images"],
+    );
 }

@@ -1,6 +1,6 @@
 //! Recorder of a run: log, report and optionally TensorBoard events.
 
-use super::event_log::{Ended, Log, Record, now};
+use super::event_log::{self, Ended, Log, Record, now};
 use super::filters::Filters;
 use super::host_info::HostInfo;
 use super::run::Run;
@@ -59,6 +59,17 @@ pub struct Writes {
     pub report: bool,
     /// Whether to write TensorBoard events.
     pub tensorboard: bool,
+}
+
+impl Writes {
+    /// What the run in a folder has written so far, which it continues when it is resumed.
+    pub fn of_run(folder: &Path) -> Writes {
+        // The first report is written right after the log.
+        let report = folder.join(REPORT).is_file() || !folder.join(event_log::FILE).is_file();
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let tensorboard = names.into_iter().any(|name| name.to_string_lossy().starts_with("events.out.tfevents."));
+        Writes { report, tensorboard }
+    }
 }
 
 /// Recorder of a run. It cannot change a bit of the model, even if it fails.
@@ -378,6 +389,18 @@ mod tests {
         let html = report();
         assert!(html.contains("<b>2 of 2</b>") && html.contains("Worst mistakes") && html.contains("blue"));
         assert!(!html.contains("data-live") && html.contains(&format!("{:.2} %", run.best().unwrap().top1() * 100.0)));
+    }
+
+    #[test]
+    fn a_resumed_run_writes_what_it_wrote_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let nothing_yet = Writes { report: true, tensorboard: false };
+        assert_eq!(Writes::of_run(folder.path()), nothing_yet);
+        for (name, report, tensorboard) in [("a", true, false), ("b", false, true), ("c", false, false), ("d", true, true)] {
+            let (at, writes) = (folder.path().join(name), Writes { report, tensorboard });
+            train(&at, Some(writes), 2, None).unwrap();
+            assert_eq!(Writes::of_run(&at), writes);
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl<W: FnMut(&str)> Observer for RunReport<W> {
             channels: run.loaders.preprocess.channels,
             train: &**run.train,
             val: run.val.clone(),
-            steps_per_epoch: run.loaders.train.batches(),
+            steps_per_epoch: run.steps_per_epoch(),
             step: run.step,
             sums: run.state.sums,
             machine: HostInfo::here(&run.config.device, &run.config.precision, self.threads),

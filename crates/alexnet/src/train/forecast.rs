@@ -77,6 +77,8 @@ pub(super) struct Upcoming<'a> {
     pub(super) loaders: &'a Loaders,
     pub(super) engines: &'a dyn Engines,
     pub(super) request: EngineRequest<'a>,
+    /// Number of steps after which it stops.
+    pub(super) max_steps: Option<u64>,
 }
 
 /// Seconds that parts of a run take.
@@ -98,20 +100,28 @@ impl Upcoming<'_> {
     /// The engine cannot be made, or a step fails.
     pub(super) fn forecast(&self) -> Result<Forecast> {
         let recipe = &self.config.recipe;
-        let steps_per_epoch = self.loaders.train.batches();
+        let steps_per_epoch = recipe.steps_per_epoch(self.loaders.train.batches()).max(1) as f64;
         let measurable = self.request.ranks.size() == 1 && recipe.layer_rates.values().all(|rate| *rate != 0.0);
         let (costs, memory) = if measurable { self.measured()? } else { (None, None) };
         let parameters = self.net.totals()?.parameters as u64;
         // Two models and the state, which also holds the optimizer's slots and the average of the weights.
         let (models, slots) = (if recipe.ema.is_some() { 5 } else { 3 }, recipe.optimizer.slots().len() as u64);
-        let disk = 4 * parameters * (models + slots);
+        let saved = 4 * parameters * (models + slots);
         let budget = self.config.time.and_then(|time| Duration::try_from_secs_f64(time).ok());
-        let all = costs.and_then(|costs| self.time(costs, recipe.epochs as f64, disk));
+        let all = costs.and_then(|costs| self.time(costs, recipe.epochs as f64, saved));
         // The budget suffices for its share of the epochs that the recipe has.
-        let epochs = match (budget, all) {
+        let mut epochs = match (budget, all) {
             (Some(budget), Some(all)) => recipe.epochs as f64 * budget.as_secs_f64() / all.as_secs_f64().max(1e-9),
             _ => recipe.epochs as f64,
         };
+        let planned = (epochs * steps_per_epoch).round() as u64;
+        let (mut steps, mut time) = (planned, budget.or(all));
+        if let Some(most) = self.max_steps.filter(|most| *most < planned) {
+            (steps, epochs) = (most, most as f64 / steps_per_epoch);
+            let shortened = costs.and_then(|costs| self.time(costs, epochs, saved));
+            time = time.zip(shortened).map(|(time, shortened)| time.min(shortened));
+        }
+        let snapshots = self.config.snapshots.remaining(epochs as usize) as u64;
         let counts = class_counts(self.train);
         let class = |i: usize| (self.train.classes()[i].clone(), counts[i]);
         let order = |least: bool| {
@@ -127,16 +137,16 @@ impl Upcoming<'_> {
             image_size: self.config.image_size,
             epochs,
             batch: recipe.batch.min(self.train.len()),
-            steps: (epochs * steps_per_epoch as f64).round() as u64,
-            time: budget.or(all),
+            steps,
+            time,
             memory: memory.map(|used: u64| used + self.cached()),
-            disk,
+            disk: saved + 4 * parameters * snapshots,
             shorter: Vec::new(),
         };
-        if let (Some(costs), Some(time), None) = (costs, all, budget)
+        if let (Some(costs), Some(time), None) = (costs, time, budget)
             && time > LONG
         {
-            forecast.shorter = self.shorter(costs, time, disk);
+            forecast.shorter = self.shorter(costs, time, epochs, saved);
         }
         Ok(forecast)
     }
@@ -190,16 +200,17 @@ impl Upcoming<'_> {
         Ok(rest[rest.len() / 2])
     }
 
-    /// Time of a run of this many epochs.
-    fn time(&self, costs: Costs, epochs: f64, disk: u64) -> Option<Duration> {
+    /// Time of a run of this many epochs, which saves so many bytes at a time.
+    fn time(&self, costs: Costs, epochs: f64, saved: u64) -> Option<Duration> {
         let Costs { step, image, first_load, load } = costs;
-        let steps = self.loaders.train.batches() as f64;
+        let batches = self.loaders.train.batches() as f64;
         let validation = self.val.len() as f64 * image;
-        let models = disk as f64 / DISK;
+        let models = saved as f64 / DISK;
         // Images beyond the cache are decoded in each epoch.
         let cached = (loader::default_memory() as f64 / self.all_images().max(1) as f64).min(1.0);
         let again = load * cached + first_load * (1.0 - cached);
-        let training = epochs * (steps * (step + again) + validation) + steps * (first_load - again).max(0.0);
+        let first = epochs.min(1.0) * batches * (first_load - again).max(0.0);
+        let training = epochs * (batches * (step + again) + validation) + first;
         let saves = (training / SAVES.0).min(epochs) * models;
         Duration::try_from_secs_f64(training + saves.min(SAVES.1 * training) + models).ok()
     }
@@ -215,8 +226,7 @@ impl Upcoming<'_> {
     }
 
     /// Options that shorten the run, measured where they change a step.
-    fn shorter(&self, costs: Costs, time: Duration, disk: u64) -> Vec<Shorter> {
-        let epochs = self.config.recipe.epochs as f64;
+    fn shorter(&self, costs: Costs, time: Duration, epochs: f64, saved: u64) -> Vec<Shorter> {
         let mut options = Vec::new();
         let mut add = |option: String, time: Option<Duration>| options.extend(time.map(|time| Shorter { option, time }));
         let step_of = |net: &Net, precision: &str| {
@@ -225,7 +235,7 @@ impl Upcoming<'_> {
         };
         if self.config.precision == "f32" {
             let step = step_of(self.net, "bf16").filter(|step| *step < 0.9 * costs.step);
-            add("--precision bf16".into(), step.and_then(|step| self.time(Costs { step, ..costs }, epochs, disk)));
+            add("--precision bf16".into(), step.and_then(|step| self.time(Costs { step, ..costs }, epochs, saved)));
         }
         let smaller = SMALLER.into_iter().find(|size| 4 * size <= 3 * self.config.image_size);
         if let Some(size) = smaller.filter(|_| self.config.from.is_none()) {
@@ -233,11 +243,11 @@ impl Upcoming<'_> {
             let step = net.check_image_size().ok().and_then(|()| step_of(&net, &self.config.precision));
             let image = step.map(|step| costs.image * step / costs.step);
             let costs = step.zip(image).map(|(step, image)| Costs { step, image, ..costs });
-            add(format!("--image-size {size}"), costs.and_then(|costs| self.time(costs, epochs, disk)));
+            add(format!("--image-size {size}"), costs.and_then(|costs| self.time(costs, epochs, saved)));
         }
         let fewer = (epochs * LONG.as_secs_f64() / time.as_secs_f64()).floor();
         if fewer >= 1.0 {
-            add(format!("--epochs {fewer}"), self.time(costs, fewer, disk));
+            add(format!("--epochs {fewer}"), self.time(costs, fewer, saved));
         }
         add("--time 1h".into(), Some(LONG));
         options

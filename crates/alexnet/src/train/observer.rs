@@ -40,10 +40,19 @@ pub struct Started<'a> {
     pub state: &'a State,
     /// Number of steps, counted from the start of the run.
     pub step: u64,
+    /// Whether nothing is left to do, as in a resumed run that is complete.
+    pub complete: bool,
     /// The processes that share the run.
     pub ranks: &'a dyn Communicator,
     /// How they share it.
     pub parallel: Parallel,
+}
+
+impl Started<'_> {
+    /// Optimizer steps in an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.config.recipe.steps_per_epoch(self.loaders.train.batches())
+    }
 }
 
 /// A stopped run, with everything saved.

@@ -13,6 +13,7 @@ use super::observer::{Finished, Observer, Started};
 use super::recipe::Recipe;
 use super::resolve;
 use super::run_dir::RunDir;
+use super::run_options;
 use super::settings::Settings;
 use super::state;
 use super::{StopReason, Trainer, TrainerOptions, trainer};
@@ -170,7 +171,13 @@ impl Settings {
             }
         }
 
+        if test.is_some() {
+            RangeTest::prepare(&mut config.recipe, observer);
+        }
         trainer::criterion(&config.recipe, !val.is_empty(), &*train)?;
+        if chosen.is_some() {
+            run_options::check_snapshots(config.snapshots, !val.is_empty())?;
+        }
         let partition = self.parallel.partition(&**ranks, config.blocks)?;
         fold::check_batches(&net, &config.recipe, train.len(), partition.blocks)?;
         let loaders = loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, self.threads)?.with_cut(partition);
@@ -184,7 +191,16 @@ impl Settings {
             partition,
             parallel: self.parallel,
         };
-        let upcoming = Upcoming { config: &config, net: &net, train: &*train, val: &*val, loaders: &loaders, engines, request };
+        let upcoming = Upcoming {
+            config: &config,
+            net: &net,
+            train: &*train,
+            val: &*val,
+            loaders: &loaders,
+            engines,
+            request,
+            max_steps: self.max_steps,
+        };
         let wanted = first && resumed.is_none() && observer.wants_forecast();
         let forecast = wanted.then(|| upcoming.forecast()).transpose()?;
         let mut engine = engines.engine(&request)?;
@@ -234,6 +250,7 @@ impl Settings {
             frozen: trainer.frozen(),
             state: trainer.state(),
             step: trainer.step(),
+            complete: trainer.is_complete(),
             ranks: &**ranks,
             parallel: self.parallel,
         })?;

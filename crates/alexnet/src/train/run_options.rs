@@ -28,6 +28,16 @@ pub(super) fn snapshots(settings: &Settings) -> Snapshots {
     Snapshots { every, keep: settings.keep.unwrap_or(Keep::All) }
 }
 
+/// Rejects snapshots that are chosen by a metric nobody measures.
+pub(super) fn check_snapshots(snapshots: Snapshots, has_validation: bool) -> Result<()> {
+    match snapshots {
+        Snapshots { every: 1.., keep: Keep::Best(n) } if !has_validation => Err(Error::Invalid(format!(
+            "--keep best:{n} needs validation images; use --val, a larger --val-share, or --keep last:{n}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Rejects options that differ from those of the resumed run.
 pub(super) fn same(settings: &Settings, config: &Config) -> Result<()> {
     let Config { recipe, snapshots, .. } = config;
@@ -100,6 +110,14 @@ fn parse(text: &str) -> Result<BTreeMap<String, f64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_best_snapshots_need_validation_images() {
+        let check = |every, keep, has_validation| check_snapshots(Snapshots { every, keep }, has_validation);
+        assert!(check(1, Keep::Best(2), true).is_ok() && check(1, Keep::Last(2), false).is_ok());
+        let message = check(1, Keep::Best(2), false).unwrap_err().to_string();
+        assert!(message.contains("--keep best:2 needs validation images"), "{message}");
+    }
 
     #[test]
     fn weights_are_a_class_and_a_number_per_line() {

@@ -89,6 +89,15 @@ impl Snapshots {
         epoch > 0 && self.every > 0 && epoch.is_multiple_of(self.every)
     }
 
+    /// Number of snapshots that remain after this many epochs.
+    pub fn remaining(&self, epochs: usize) -> usize {
+        let due = epochs.checked_div(self.every).unwrap_or(0);
+        match self.keep {
+            Keep::All => due,
+            Keep::Last(n) | Keep::Best(n) => due.min(n),
+        }
+    }
+
     /// The epochs up to the last of `rows` whose snapshots remain, and those whose snapshots do not.
     pub(super) fn divide(&self, rows: &[EpochMetrics], monitor: Monitor) -> (Vec<usize>, Vec<usize>) {
         let mut due: Vec<&EpochMetrics> = rows.iter().filter(|row| self.is_due(row.epoch)).collect();
@@ -132,7 +141,12 @@ mod tests {
             broken: 0,
         };
         let rows: Vec<_> = [0.9, 0.1, 0.5, 0.2, 0.6, 0.3, 0.5].into_iter().enumerate().map(row).collect();
-        let divide = |every, keep: &str, monitor| Snapshots { every, keep: keep.parse().unwrap() }.divide(&rows, monitor);
+        let divide = |every, keep: &str, monitor| {
+            let snapshots = Snapshots { every, keep: keep.parse().unwrap() };
+            let found = snapshots.divide(&rows, monitor);
+            assert_eq!(snapshots.remaining(6), found.0.len());
+            found
+        };
         assert_eq!(divide(2, "all", Monitor::Top1), (vec![2, 4, 6], vec![]));
         assert_eq!(divide(1, "last:2", Monitor::Top1), (vec![6, 5], vec![4, 3, 2, 1]));
         assert_eq!(divide(1, "best:2", Monitor::Top1), (vec![4, 2], vec![6, 5, 3, 1]));

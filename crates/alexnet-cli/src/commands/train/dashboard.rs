@@ -77,14 +77,14 @@ impl LivePage {
 impl Observer for LivePage {
     fn started(&mut self, run: &Started<'_>) -> alexnet::Result<()> {
         let Some(port) = self.port.filter(|_| run.ranks.rank() == 0) else { return Ok(()) };
-        let (epochs, batches) = (run.config.recipe.epochs, run.loaders.train.batches());
+        let epochs = run.config.recipe.epochs;
         let status = Status {
             run: run.dir.path().display().to_string(),
             phase: "training",
             epoch: epochs.min(run.state.epoch + 1),
             epochs,
             step: run.step,
-            steps: (epochs * batches) as u64,
+            steps: (epochs * run.steps_per_epoch()) as u64,
             ..Status::default()
         };
         let images =

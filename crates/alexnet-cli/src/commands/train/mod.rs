@@ -1,6 +1,7 @@
 //! `alexnet train`: training of a network.
 
 mod dashboard;
+mod ending;
 pub(crate) mod lr_find;
 mod pace;
 mod parallel;
@@ -174,10 +175,10 @@ pub(crate) struct Args {
     /// printed
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", conflicts_with = "no_report", help_heading = "Output")]
     dashboard: Option<u16>,
-    /// Also write TensorBoard event files to RUN
+    /// Also write TensorBoard event files to RUN; a resumed run continues them
     #[arg(long, help_heading = "Output")]
     tensorboard: bool,
-    /// Do not write RUN/report.html
+    /// Do not write RUN/report.html, also when the run is resumed
     #[arg(long, help_heading = "Output")]
     no_report: bool,
     /// Print a JSON object with the plan, one per epoch, and one at the end
@@ -250,7 +251,12 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let settings = args.settings(quiet)?;
     let stop = Arc::new(AtomicBool::new(false));
     let progress = ProgressPrinter::new(args.json, quiet, ranks.clone(), stop.clone())?;
-    let writes = Writes { report: !args.no_report, tensorboard: args.tensorboard };
+    // A resumed run keeps writing what it wrote before; the dashboard shows the report.
+    let before = args.resume.as_deref().map_or(Writes { report: true, tensorboard: false }, Writes::of_run);
+    let writes = Writes {
+        report: !args.no_report && (before.report || args.dashboard.is_some()),
+        tensorboard: args.tensorboard || before.tensorboard,
+    };
     let report = RunReport::new(writes, args.machine.threads, output::note);
     let engines = AllEngines(&args.machine);
     let environment = Environment { ranks, engines: &engines, stop: &stop };

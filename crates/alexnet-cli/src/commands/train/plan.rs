@@ -1,5 +1,6 @@
 //! The plan that `train` prints before the first step.
 
+use crate::output::plural;
 use crate::progress::duration;
 use alexnet::net::with_commas;
 use alexnet::train::Forecast;
@@ -12,8 +13,9 @@ const LONG_HOURS: f64 = 1.0;
 pub(super) fn lines(plan: &Forecast, timed: bool) -> Vec<String> {
     let Forecast { images, validation, classes, smallest, largest, .. } = plan;
     let mut lines = vec![format!(
-        "plan: {} images of {classes} classes, {} ({}) to {} ({}); {} for validation",
+        "plan: {} {} of {classes} classes, {} ({}) to {} ({}); {} for validation",
         with_commas(*images as u64),
+        plural(*images as u64, "image"),
         smallest.1,
         smallest.0,
         largest.1,
@@ -22,11 +24,12 @@ pub(super) fn lines(plan: &Forecast, timed: bool) -> Vec<String> {
     )];
     let about = if timed { "about " } else { "" };
     lines.push(format!(
-        "      {} pixels, {about}{} epochs, batch {}, {about}{} steps",
+        "      {} pixels, {about}{}, batch {}, {about}{} {}",
         plan.image_size,
         epochs(plan.epochs),
         plan.batch,
-        with_commas(plan.steps)
+        with_commas(plan.steps),
+        plural(plan.steps, "step")
     ));
     let time = match plan.time {
         Some(time) if timed => format!("{}, as given", duration(time)),
@@ -45,9 +48,14 @@ pub(super) fn lines(plan: &Forecast, timed: bool) -> Vec<String> {
     lines
 }
 
-/// A number of epochs, with a decimal if there are few and not whole.
+/// A number of epochs, with a decimal if they are few and not whole.
 fn epochs(epochs: f64) -> String {
-    if epochs.fract() == 0.0 || epochs >= 20.0 { format!("{epochs:.0}") } else { format!("{epochs:.1}") }
+    match epochs {
+        1.0 => "1 epoch".into(),
+        epochs if epochs.fract() == 0.0 || epochs >= 20.0 => format!("{epochs:.0} epochs"),
+        epochs if epochs < 0.05 => "under 0.1 epochs".into(),
+        epochs => format!("{epochs:.1} epochs"),
+    }
 }
 
 /// The plan as a JSON object.
@@ -96,6 +104,8 @@ mod tests {
         assert_eq!(json(&plan)["plan"]["shorter"][0]["seconds"], 2400.0);
         (plan.epochs, plan.shorter) = (12.34, Vec::new());
         assert!(lines(&plan, true)[1].contains("about 12.3 epochs"));
+        (plan.epochs, plan.steps) = (1.0, 1);
+        assert_eq!(lines(&plan, false)[1], "      224 pixels, 1 epoch, batch 32, 1 step");
         plan.time = None;
         assert!(lines(&plan, false)[2].contains("not measured"));
     }

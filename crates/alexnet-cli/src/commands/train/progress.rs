@@ -1,10 +1,11 @@
 //! Progress output of a run: a progress bar, lines per epoch, or JSON.
 
+use super::ending::Ending;
 use super::pace::Pace;
 use super::plan;
 use super::warnings::{self, Setting, Warnings};
 use crate::commands::dist_args;
-use crate::output;
+use crate::output::{self, plural};
 use crate::progress::duration;
 use alexnet::distributed::{Communicator, Parallel};
 use alexnet::net::Net;
@@ -13,7 +14,7 @@ use alexnet::train::finetune::HeadMapping;
 use alexnet::train::param_groups;
 use alexnet::train::recipe::{Choice, Monitor};
 use alexnet::train::state::EpochMetrics;
-use alexnet::train::{CommStats, Event, Finished, FrozenPlan, Observer, Started, StopReason};
+use alexnet::train::{Event, Finished, FrozenPlan, Observer, Started, StopReason};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(super) struct ProgressPrinter {
     last_is_best: bool,
     /// Metric by which epochs are compared.
     monitor: Monitor,
+    /// Whether the run was complete before this process.
+    was_complete: bool,
     /// Whether the training loss is cross-entropy with a known value at chance level.
     has_chance_level: bool,
 }
@@ -74,6 +77,7 @@ impl ProgressPrinter {
             classes,
             last_is_best,
             monitor: Monitor::default(),
+            was_complete: false,
             has_chance_level: true,
         })
     }
@@ -92,10 +96,11 @@ impl ProgressPrinter {
         let millions = net.totals()?.parameters as f64 / 1e6;
         let recipe = &config.recipe;
         self.line(&format!(
-            "{} at {} pixels, {millions:.1} million parameters; {} images of {} classes, {} for validation",
+            "{} at {} pixels, {millions:.1} million parameters; {} {} of {} classes, {} for validation",
             config.net,
             config.image_size,
             train.len(),
+            plural(train.len() as u64, "image"),
             train.classes().len(),
             val.len()
         ));
@@ -103,7 +108,8 @@ impl ProgressPrinter {
             self.line("no validation images, so best.safetensors will be the last model; use --val or a larger --val-share");
         }
         let seconds = config.time.and_then(|time| Duration::try_from_secs_f64(time).ok());
-        let length = seconds.map_or_else(|| format!("{} epochs", recipe.epochs), |time| format!("{} of time", duration(time)));
+        let epochs = || format!("{} {}", recipe.epochs, plural(recipe.epochs as u64, "epoch"));
+        let length = seconds.map_or_else(epochs, |time| format!("{} of time", duration(time)));
         self.line(&format!(
             "recipe {}: {length}, batch {}, learning rate {}; output {}",
             recipe.name,
@@ -116,8 +122,9 @@ impl ProgressPrinter {
         }
         if self.last_is_best && !val.is_empty() {
             self.line(&format!(
-                "{} validation images are too few to select the best model, so best.safetensors will be the last one",
-                val.len()
+                "{} validation {} too few to select the best model, so best.safetensors will be the last one",
+                val.len(),
+                if val.len() == 1 { "image is" } else { "images are" }
             ));
         }
         self.warn_before(config, train.len(), val.len());
@@ -130,7 +137,10 @@ impl ProgressPrinter {
         if self.json {
             self.line(&plan::json(forecast).to_string());
         } else if !self.quiet {
-            plan::lines(forecast, run.config.time.is_some()).iter().for_each(|line| self.line(line));
+            // A run that stops after some steps may not need its time.
+            let budget = run.config.time.and_then(|time| Duration::try_from_secs_f64(time).ok());
+            let timed = budget.is_some() && forecast.time == budget;
+            plan::lines(forecast, timed).iter().for_each(|line| self.line(line));
         }
     }
 
@@ -200,11 +210,16 @@ impl ProgressPrinter {
 
     /// Prints the position of a resumed run, and resets the bar.
     fn position(&mut self, run: &Started<'_>) {
-        if run.step > 0 && !self.json && !self.quiet {
+        self.was_complete = run.complete;
+        if run.complete && !self.json && !self.quiet {
+            let (epochs, last) = (run.state.epoch, crate::output::path(&run.dir.last()));
+            let noun = plural(epochs as u64, "epoch");
+            self.line(&format!("the run is complete after {epochs} {noun}; to train on, start a new run with --from {last}"));
+        } else if run.step > 0 && !self.json && !self.quiet {
             self.line(&format!("resuming in epoch {} after step {}", run.state.epoch + 1, run.step));
         }
         self.since = Instant::now();
-        self.bar.set_length((self.epochs * run.loaders.train.batches()) as u64);
+        self.bar.set_length((self.epochs * run.steps_per_epoch()) as u64);
         self.bar.set_position(run.step);
         let epoch = self.epochs.min(run.state.epoch + 1);
         self.bar.set_message(format!("epoch {epoch}/{}, loading the first images", self.epochs));
@@ -311,73 +326,20 @@ impl Observer for ProgressPrinter {
     }
 
     fn finished(&mut self, run: &Finished<'_>) {
-        let Finished { reason: ending, state, step, dir: folder, stats: traffic } = *run;
         if self.silent {
             return;
         }
         self.bar.finish_and_clear();
-        let (seconds, last, best) = (self.start.elapsed().as_secs_f64(), folder.last(), folder.best());
+        let ending = Ending {
+            time: self.start.elapsed(),
+            monitor: self.monitor,
+            last_is_best: self.last_is_best,
+            was_complete: self.was_complete,
+        };
         if self.json {
-            crate::output::say(
-                &json!({
-                    "ending": match ending {
-                        StopReason::Done => "done",
-                        StopReason::EarlyStop => "early-stop",
-                        StopReason::MaxSteps => "max-steps",
-                        StopReason::Interrupted => "interrupted",
-                    },
-                    "epochs": state.epoch, "steps": step, "run": folder.path(), "last": last, "best": best,
-                    "best_epoch": state.best.map(|b| b.epoch), "best_top1": state.best.map(|b| b.top1),
-                    "broken": state.broken.len(), "seconds": seconds,
-                    "ranks": traffic.ranks, "bytes_per_step": traffic.bytes_per_step,
-                    "bytes_per_step_of_the_busiest_rank": traffic.most_per_step,
-                    "seconds_per_step": traffic.seconds_per_step,
-                })
-                .to_string(),
-            );
-            return;
-        }
-        if ending == StopReason::Interrupted {
-            return;
-        }
-        let what = match state.best {
-            Some(b) if b.epoch == 0 => {
-                let (top1, best) = (b.top1 * 100.0, best.display());
-                format!("no epoch is better than the initial model, top-1 {top1:.2} %: {best} is the initial model")
-            }
-            // No validation to choose by.
-            Some(b) if state.rows.iter().all(|row| row.val.is_none()) => {
-                format!("training top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
-            }
-            Some(b) if self.last_is_best => {
-                format!("top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
-            }
-            Some(b) => {
-                let row = state.rows.iter().find(|row| row.epoch == b.epoch);
-                let value = row.map_or_else(|| format!("top-1 {:.2} %", b.top1 * 100.0), |row| self.monitor.describe(row));
-                format!("best {value} in epoch {}: {}", b.epoch, best.display())
-            }
-            None => format!("stopped within the first epoch: {}", last.display()),
-        };
-        let stopped = match ending {
-            StopReason::EarlyStop => {
-                let waited = state.epochs_without_improvement(self.monitor);
-                format!("; stopped early: no better {} for {waited} epochs", self.monitor)
-            }
-            _ => String::new(),
-        };
-        let broken = match state.broken.len() {
-            0 => String::new(),
-            n => format!("; {n} unreadable images, see {}", folder.broken().display()),
-        };
-        crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{stopped}{broken}"));
-        if traffic.ranks > 1 && !self.quiet {
-            let CommStats { ranks, bytes_per_step, most_per_step, seconds_per_step } = traffic;
-            let [all, most] = [bytes_per_step, most_per_step].map(|bytes| bytes / 1e6);
-            let milliseconds = seconds_per_step * 1e3;
-            crate::output::say(&format!(
-                "{ranks} ranks sent {all:.1} MB per step in total, the busiest {most:.1} MB; a step took {milliseconds:.0} ms"
-            ));
+            output::say(&ending.json(run).to_string());
+        } else if run.reason != StopReason::Interrupted {
+            ending.lines(run, self.quiet).iter().for_each(|line| output::say(line));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Warnings about runs that are unlikely to learn, or do not learn.
 
-use alexnet::train::recipe::{FEW_TO_VALIDATE, Recipe};
+use crate::output::plural;
+use alexnet::train::recipe::{FEW_TO_VALIDATE, Recipe, Sampling};
 
 /// With fewer training images than this, fine-tuning a trained model matters more than any other option.
 const FEW_TO_TRAIN: usize = 1000;
@@ -33,18 +34,25 @@ pub(super) struct Setting<'a> {
     pub(super) own: bool,
 }
 
-/// Warnings about a data set that is too small.
+/// Warnings about settings that work against each other, and about a data set that is too small.
 pub(super) fn before(setting: &Setting<'_>) -> Vec<String> {
     let Setting { recipe, train, validation, from, own } = *setting;
     let mut lines = Vec::new();
+    if recipe.loss.class_weights.is_some() && recipe.sampling == Sampling::Balanced {
+        lines.push(
+            "warning: balanced sampling already makes all classes equal, and class weights favour some of them again; use one of the two"
+                .into(),
+        );
+    }
     if !own {
         return lines;
     }
     if (1..FEW_TO_VALIDATE).contains(&validation) {
         let share = 100.0 / validation as f64;
         lines.push(format!(
-            "warning: only {validation} validation images, so each one is {share:.1} % of the accuracy; --val PATH, more images, or a \
-             larger --val-share make it more reliable"
+            "warning: only {validation} validation {}, so each one is {share:.1} % of the accuracy; --val PATH, more images, or a \
+             larger --val-share make it more reliable",
+            plural(validation as u64, "image")
         ));
     }
     if train < FEW_TO_TRAIN && !from {
@@ -118,6 +126,18 @@ mod tests {
         // A loss far above chance level is not reported as chance level.
         let mut warnings = Warnings::default();
         assert!([1.0, 1.19, 1.1, 1.2, 1.15].iter().all(|loss| warnings.epoch(*loss, 2, 4).is_none()));
+    }
+
+    #[test]
+    fn class_weights_with_balanced_sampling_cause_a_warning() {
+        let quick = by_name("quick").expect("a recipe");
+        let warns = |changes: &[&str]| {
+            let recipe = changes.iter().try_fold(quick.clone(), |recipe, change| recipe.set(change)).expect("a recipe");
+            let setting = Setting { recipe: &recipe, train: 4000, validation: 500, from: false, own: false };
+            before(&setting).join("\n").contains("use one of the two")
+        };
+        let (weights, balanced) = ("loss.class_weights=auto", "sampling=balanced");
+        assert_eq!([&[weights][..], &[balanced], &[weights, balanced]].map(warns), [false, false, true]);
     }
 
     #[test]

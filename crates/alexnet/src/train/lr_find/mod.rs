@@ -6,7 +6,7 @@ mod plot;
 pub use curve::{LrCurve, LrPoint};
 
 use super::loaders::Loaders;
-use super::recipe::{Recipe, Schedule};
+use super::recipe::{Monitor, Recipe, Schedule};
 use super::run_dir::RunDir;
 use super::state::RunningTotals;
 use super::{Environment, Event, Observer, OnDecodeError, Settings, Trainer, TrainerOptions};
@@ -52,7 +52,7 @@ impl LrRange {
         Ok(())
     }
 
-    /// The recipe with these rates, and without what only matters at an epoch's end.
+    /// The recipe with these rates.
     fn recipe(&self, recipe: &Recipe, steps_per_epoch: usize) -> Recipe {
         // `steps` steps from the lowest rate to the highest.
         let epochs = self.steps as f64 / steps_per_epoch as f64;
@@ -62,7 +62,7 @@ impl LrRange {
             schedule: Schedule::Exponential { epochs, by: self.lowest / self.highest },
             warmup_epochs: 0.0,
             warmup_fraction: 0.0,
-            ema: None,
+            timeline: Vec::new(),
             ..recipe.clone()
         }
     }
@@ -91,6 +91,17 @@ pub(super) struct RangeTest {
 }
 
 impl RangeTest {
+    /// Removes from a recipe what only matters at an epoch's end, and what mixes images: the loss of a batch that happens to be
+    /// mixed is much higher than that of another, whatever the rate.
+    pub(super) fn prepare(recipe: &mut Recipe, observer: &mut dyn Observer) {
+        if recipe.augment.mixes() {
+            observer
+                .note("note: mixup and CutMix are off in the range test, because they make the losses of single steps too noisy");
+        }
+        (recipe.augment.mixup, recipe.augment.cutmix) = (0.0, 0.0);
+        (recipe.patience, recipe.monitor, recipe.ema) = (0, Monitor::default(), None);
+    }
+
     /// Runs on an engine with initial parameters.
     pub(super) fn run(
         &mut self,
@@ -103,7 +114,7 @@ impl RangeTest {
     ) -> Result<()> {
         // Without validation between epochs.
         let loaders = Loaders { val: None, ..loaders };
-        let own = self.range.recipe(recipe, loaders.train.batches().div_ceil(recipe.accumulate).max(1));
+        let own = self.range.recipe(recipe, recipe.steps_per_epoch(loaders.train.batches()).max(1));
         let folder = RunDir::nowhere();
         let options = TrainerOptions {
             max_steps: Some(self.range.steps as u64),
@@ -145,6 +156,28 @@ mod tests {
     use super::*;
     use crate::distributed::{Communicator, SingleProcess};
     use crate::train::CpuEngines;
+
+    #[test]
+    fn a_recipe_that_needs_validation_or_mixes_images_is_tested_without() {
+        struct Notes(Vec<String>);
+        impl Observer for Notes {
+            fn note(&mut self, line: &str) {
+                self.0.push(line.into());
+            }
+        }
+        let ranks: Arc<dyn Communicator> = Arc::new(SingleProcess::default());
+        let stop = AtomicBool::new(false);
+        let environment = Environment { ranks: &ranks, engines: &CpuEngines, stop: &stop };
+        let range = LrRange { lowest: 1e-6, highest: 0.1, steps: 10 };
+        let plain = Settings::default().net("slim").image_size(67).batch(4);
+        let changes = ["patience=2", "monitor=macro-f1", "augment.mixup=0.4", "augment.cutmix=1", "ema.decay=0.9"];
+        let with = changes.into_iter().fold(plain.clone(), Settings::set);
+        let (mut quiet, mut notes) = (Notes(Vec::new()), Notes(Vec::new()));
+        let curve = plain.lr_find(range, &environment, &mut quiet).unwrap();
+        assert_eq!(with.lr_find(range, &environment, &mut notes).unwrap(), curve);
+        let mixing = |notes: &Notes| notes.0.iter().filter(|line| line.contains("mixup and CutMix are off")).count();
+        assert_eq!((mixing(&quiet), mixing(&notes)), (0, 1), "{:?}", notes.0);
+    }
 
     #[test]
     fn a_range_test_writes_nothing_and_repeats_its_bits() {

@@ -15,6 +15,11 @@ impl Recipe {
         self.schedule.lr_at(self.lr, self.epochs, self.warmup_steps(at.steps_per_epoch), at)
     }
 
+    /// Optimizer steps in an epoch of this many batches. The last one may have fewer batches.
+    pub fn steps_per_epoch(&self, batches: usize) -> usize {
+        batches.div_ceil(self.accumulate.max(1))
+    }
+
     /// Optimizer step at a given progress, without per-layer multipliers;
     /// [`param_groups::rates`](super::super::param_groups::rates) adds them.
     pub fn step_at(&self, at: Progress) -> OptimizerStep {

@@ -186,6 +186,12 @@ impl<'a> Trainer<'a> {
         self.schedule.step(&self.state)
     }
 
+    /// Whether all epochs are complete, or none was better for the recipe's patience.
+    pub fn is_complete(&self) -> bool {
+        let Recipe { patience, monitor, .. } = *self.recipe;
+        self.schedule.is_complete(&self.state) || (patience > 0 && self.state.epochs_without_improvement(monitor) >= patience)
+    }
+
     /// Communication and time per step of all ranks. Collective: all ranks call it together.
     ///
     /// # Errors
@@ -206,11 +212,7 @@ impl<'a> Trainer<'a> {
             return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
-        let stalled = |state: &State| {
-            let patience = self.recipe.patience;
-            patience > 0 && state.epochs_without_improvement(self.recipe.monitor) >= patience
-        };
-        while !self.schedule.is_complete(&self.state) && !stalled(&self.state) {
+        while !self.is_complete() {
             let (start, before) = (Instant::now(), self.state.sums.images);
             if let Some(ending) = self.steps(stop, watch)? {
                 self.save(ending == StopReason::MaxSteps)?;

@@ -18,9 +18,9 @@ impl<'a> RunSchedule<'a> {
         RunSchedule { recipe, multipliers, batches_per_epoch }
     }
 
-    /// Optimizer steps in an epoch. Its last step may have fewer batches.
+    /// Optimizer steps in an epoch.
     pub(super) fn steps_per_epoch(&self) -> usize {
-        self.batches_per_epoch.div_ceil(self.recipe.accumulate)
+        self.recipe.steps_per_epoch(self.batches_per_epoch)
     }
 
     /// Optimizer steps completed in the current epoch.
