@@ -26,7 +26,12 @@ fn sixty_images_are_learned_with_default_options() {
     let (printed, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{warned}");
     assert!(printed.contains("validation: loss") && !printed.contains("top-5"), "{printed}");
-    assert!(printed.contains("batch 6, learning rate 0.0015") && printed.contains("adapted to a small set"), "{printed}");
+    assert!(
+        printed.contains("batch 6, learning rate 0.0015")
+            && printed.contains("adapted to a small set: batch = 6, drop_last = false"),
+        "{printed}"
+    );
+    assert!(printed.contains("lr = 0.0015") && printed.contains("a fifth of the images for validation"), "{printed}");
     assert!(warned.contains("only 12 validation images") && warned.contains("--from"), "{warned}");
     assert!(!warned.contains("not learning") && !warned.contains("exploded"), "{warned}");
     let csv = std::fs::read_to_string(run.join("metrics.csv")).expect("the metrics");

@@ -28,8 +28,8 @@ pub struct Started<'a> {
     pub loaders: &'a Loaders,
     /// Run folder.
     pub dir: &'a RunDir,
-    /// Adaptations to a small training set, if any.
-    pub adapted: Option<&'static str>,
+    /// Adaptations to a small training set, if any: keys with their values.
+    pub adapted: Option<&'a str>,
     /// Mapping of the head's rows from the model that a new run starts from.
     pub head: Option<&'a HeadMapping>,
     /// Forecast of a new run, if the observer [wants](Observer::wants_forecast) it.

@@ -31,8 +31,10 @@ pub fn of_list(net: &Net, list: &str) -> Result<Vec<String>> {
             Some(place) => (place, place),
             None => ranges.clone().next().ok_or_else(|| {
                 let names = known.join(", ");
+                let near = alexnet_hub::nearest_of(part, known.iter().copied().chain([HEAD]));
+                let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
                 Error::Invalid(format!(
-                    "`{part}` is not a layer of {} with weights; available: {names} (or {HEAD}, or a range such as {}-{})",
+                    "`{part}` is not a layer of {} with weights; {near}available: {names} (or {HEAD}, or a range such as {}-{})",
                     net.name,
                     known[0],
                     known[known.len() - 1]
@@ -99,6 +101,7 @@ mod tests {
             let layers = if text.is_empty() { Vec::new() } else { list(text).unwrap() };
             assert_eq!(to_list(&net, &layers.iter().map(String::as_str).collect::<Vec<_>>()), text);
         }
+        assert!(list("hed").unwrap_err().contains("did you mean head?"));
         assert!(list("fc8-conv1").unwrap_err().contains("fc8 comes after conv1"));
         let mut odd = net.clone();
         odd.layers[0].name = "conv-1".into();

@@ -22,10 +22,16 @@ fn invalid<T>(message: String) -> Result<T> {
     Err(Error::Invalid(message))
 }
 
+/// The recipe without --recipe, and the base of a file that does not name one. `tunes`: with --from.
+fn default_recipe(tunes: bool) -> &'static str {
+    if tunes { "finetune" } else { "quick" }
+}
+
 /// The recipe that --recipe, --set and --optimizer choose. `tunes`: with --from.
 pub(super) fn choose(settings: &Settings, tunes: bool) -> Result<Chosen> {
-    let name = settings.recipe.as_deref().unwrap_or(if tunes { "finetune" } else { "quick" });
-    let chosen = Chosen::open(name)?;
+    let default = default_recipe(tunes);
+    let name = settings.recipe.as_deref().unwrap_or(default);
+    let chosen = Chosen::open(name, default)?;
     if chosen.base == Some("finetune") && !tunes {
         return invalid(format!("--recipe {name} needs a model; add --from"));
     }
@@ -41,12 +47,13 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
     let built_in = settings.data.is_none() && start.is_none() && !chosen.states("epochs");
     let own = if built_in { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = settings.epochs.unwrap_or(own);
+    let lr = recipe.lr;
     if let Some(batch) = settings.batch {
-        let lr = recipe.lr;
         recipe = recipe.with_batch(batch);
-        recipe.lr = if chosen.states("lr") { lr } else { recipe.lr };
     }
     recipe = recipe.clone().with_accumulate(settings.accumulate.unwrap_or(recipe.accumulate));
+    // A stated rate stays.
+    recipe.lr = if chosen.states("lr") { lr } else { recipe.lr };
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
     let of_start = start.map(|model| model.preprocess.jpeg).filter(|_| !chosen.states("jpeg"));
     recipe.jpeg = settings.jpeg.or(of_start).unwrap_or(recipe.jpeg);
@@ -134,7 +141,8 @@ pub(super) fn more_held_out(settings: &Settings, chosen: &Chosen, config: &mut C
     more
 }
 
-/// Adapts the default recipe of a new run to a small set, if the options allow it; what was stated stays. Returns whether it did.
+/// Adapts the default recipe of a new run to a small set, if the options allow it; what was stated stays. Returns the changed keys
+/// with their values, for messages.
 ///
 /// # Errors
 /// A stated key that the adapted recipe does not have.
@@ -144,19 +152,20 @@ pub(super) fn small_set(
     config: &mut Config,
     train: usize,
     validation: usize,
-) -> Result<bool> {
+) -> Result<Option<String>> {
     if !adapts(settings, chosen, config) {
-        return Ok(false);
+        return Ok(None);
     }
     let adapted = as_preset(chosen, &config.recipe).for_small_set(train, validation);
     let mut recipe = chosen.restate(Recipe { name: config.recipe.name.clone(), ..adapted })?;
     recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
     if recipe == config.recipe {
-        return Ok(false);
+        return Ok(None);
     }
+    let changed = config.recipe.differences(&recipe)?;
     config.recipe = recipe;
     config.blocks = settings.deterministic.or(micro_batches(settings, &config.recipe));
-    Ok(true)
+    Ok(Some(changed.iter().map(|[key, _, value]| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")))
 }
 
 /// Number of micro-batches per batch.
@@ -225,7 +234,8 @@ pub(super) fn same_layer_rates(settings: &Settings, recipe: &Recipe, net: &Net) 
 fn parse_multipliers(settings: &Settings, net: &Net, before: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f64>> {
     let mut rates = BTreeMap::new();
     for (name, &times) in before {
-        rates.extend(param_groups::of_list(net, name)?.into_iter().map(|name| (name, times)));
+        let found = param_groups::of_list(net, name).map_err(|error| error.context("layer_rates"))?;
+        rates.extend(found.into_iter().map(|name| (name, times)));
     }
     for part in settings.lr_times.iter().flat_map(|text| text.split(',')) {
         let parsed = part.split_once('=').and_then(|(list, times)| Some((list, times.trim().parse::<f64>().ok()?)));
@@ -249,7 +259,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     const RUN: &str = "the run has";
     let recipe = &config.recipe;
     fixed("--net", settings.net.as_ref(), &config.net, RUN)?;
-    same_recipe(settings, recipe)?;
+    same_recipe(settings, recipe, config.from.is_some())?;
     fixed("--optimizer", settings.optimizer.as_deref(), recipe.optimizer.name(), RUN)?;
     fixed("--epochs", settings.epochs.as_ref(), &recipe.epochs, RUN)?;
     fixed("--batch", settings.batch.as_ref(), &recipe.batch, RUN)?;
@@ -295,11 +305,11 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
 }
 
 /// Rejects a recipe or changes that differ from the run's.
-fn same_recipe(settings: &Settings, recipe: &Recipe) -> Result<()> {
+fn same_recipe(settings: &Settings, recipe: &Recipe, tunes: bool) -> Result<()> {
     if let Some(name) = &settings.recipe {
-        let chosen = Chosen::open(name)?;
+        let chosen = Chosen::open(name, default_recipe(tunes))?;
         if chosen.stated.is_empty() {
-            fixed("--recipe", Some(name), &recipe.name, "the run has")?;
+            fixed("--recipe", Some(&chosen.recipe.name), &recipe.name, "the run has")?;
         } else if chosen.restate(recipe.clone()).ok().as_ref() != Some(recipe) {
             return invalid(format!("--recipe {name}: the run has another recipe, which cannot change; omit the option"));
         }

@@ -133,12 +133,9 @@ impl Settings {
         }
         let adapted = match &chosen {
             Some(chosen) => resolve::small_set(self, chosen, &mut config, train.len(), val.len())?,
-            None => false,
+            None => None,
         };
-        let adapted = adapted.then_some(match more_held_out {
-            true => "batch, learning rate, epochs, warm-up and a larger validation share",
-            false => "batch, learning rate, epochs and warm-up",
-        });
+        let adapted = adapted.map(|keys| keys + if more_held_out { "; a fifth of the images for validation" } else { "" });
 
         // Weights trained without normalisation would not fit a net with it, and towers have none.
         if config.recipe.batch_norm && resumed.is_none() && (config.from.is_some() || self.parallel != Parallel::Data) {
@@ -244,7 +241,7 @@ impl Settings {
             val: &val_set,
             loaders: &loaders,
             dir: &dir,
-            adapted,
+            adapted: adapted.as_deref(),
             head: head.as_ref().filter(|_| saved.is_none()),
             forecast: forecast.as_ref(),
             frozen: trainer.frozen(),

@@ -65,7 +65,7 @@ struct Sample {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let load = &args.load;
-    let recipe = args.set.iter().try_fold(Recipe::open(&args.recipe)?, |recipe, change| recipe.set(change))?;
+    let recipe = Recipe::open_with(&args.recipe, &args.set)?;
     // Validate the options before the work.
     let (mut engine, mut work) = load.cpu(Mode::Train)?;
     let source = match &args.data {

@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Some(path) => data_set::open(&args.lists.source(path), data::Split::Train, data::Demand::Trainable, quiet)?.source,
         None => data::synthetic(data::Split::Train, 0),
     };
-    let recipe = args.set.iter().try_fold(Recipe::open(&args.recipe)?, |recipe, change| recipe.set(change))?;
+    let recipe = Recipe::open_with(&args.recipe, &args.set)?;
     let net = args.net.net(Some(source.classes().len()))?;
     let nothing = data::hold_out(source.clone(), 0.0).1;
     let loaders = loaders::loaders(&recipe, &net, None, &source, &nothing, args.seed, 0)?;

@@ -174,7 +174,8 @@ impl Recipe {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
         super::super::timeline::check(&self.timeline).map_err(Error::Invalid)?;
-        super::keys::check(self)
+        // Files and `--set` also limit the learning rate, which is checked above.
+        super::keys::check(self, &["lr"])
     }
 }
 

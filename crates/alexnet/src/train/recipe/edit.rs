@@ -5,6 +5,9 @@ use super::keys::{self, KEYS, Key, Kind, NONE};
 use crate::{Error, Result};
 use toml::{Table, Value};
 
+const WEIGHT_DECAY: &str = "weight_decay";
+const BIAS_WEIGHT_DECAY: &str = "bias_weight_decay";
+
 /// A change of one key.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
@@ -24,8 +27,8 @@ impl Change {
     pub(super) fn new(name: String, value: Value, place: &str, said: String) -> Result<Change> {
         let keys = keys::of_name(&name);
         if keys.is_empty() {
-            let near = keys::nearest(&name).map_or(String::new(), |near| format!("did you mean `{near}`? "));
-            return Err(Error::Invalid(format!("{place}: unknown key `{name}`; {near}`alexnet recipes keys` lists all")));
+            let advice = keys::advice(&name).map_or(String::new(), |advice| format!("{advice} "));
+            return Err(Error::Invalid(format!("{place}: unknown key `{name}`; {advice}`alexnet recipes keys` lists all")));
         }
         Ok(Change { name, value, said, keys })
     }
@@ -35,7 +38,7 @@ impl Change {
     /// # Errors
     /// No `=`, or an unknown key.
     pub(crate) fn parse(text: &str, option: &str) -> Result<Change> {
-        let Some((name, value)) = text.split_once('=') else {
+        let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
             return Err(Error::Invalid(format!("{option} {text}: expected key=value, such as momentum=0.8")));
         };
         let (name, said) = (name.trim().to_string(), format!("{option} {}", text.trim()));
@@ -81,7 +84,10 @@ impl Change {
 
     /// The new value as the key stores it.
     fn value(&self, key: &Key) -> Result<Value> {
-        let value = key.kind.accept(&self.value).ok_or_else(|| self.error(&format!("expected {}", key.accepts())))?;
+        let value = key.kind.accept(&self.value).ok_or_else(|| {
+            let advice = keys::value_advice(key, &self.value).map_or(String::new(), |advice| format!("; {advice}"));
+            self.error(&format!("expected {}{advice}", key.accepts()))
+        })?;
         Ok(keys::to_stored(key, value))
     }
 
@@ -100,19 +106,26 @@ impl Recipe {
     /// # Errors
     /// An invalid change.
     pub(crate) fn changed(self, changes: &[Change]) -> Result<Recipe> {
-        edit(self, changes)
+        edit(self, changes, &[])
     }
 }
 
-/// A recipe with changes. Their order does not matter, except that the last one of a key counts. A learning rate that is not
-/// among them is scaled for another optimizer or, with LARS, another batch size.
+/// A recipe with changes. Their order does not matter, except that the last one of a key counts. What is neither among them nor
+/// among the `earlier` changes, which the recipe has already, follows them: the learning rate is scaled for another optimizer or,
+/// with LARS, another batch size, and biases that decay as the weights do continue to.
 ///
 /// # Errors
 /// A value of the wrong kind or range, or a key that this recipe does not have.
-pub(super) fn edit(mut recipe: Recipe, changes: &[Change]) -> Result<Recipe> {
+pub(super) fn edit(mut recipe: Recipe, changes: &[Change], earlier: &[Change]) -> Result<Recipe> {
     if changes.is_empty() {
         return Ok(recipe);
     }
+    let stated = |changes: &[Change], name: &str| changes.iter().any(|change| change.is_of(name));
+    let lr = recipe.lr;
+    let decay_together = recipe.bias_weight_decay == recipe.weight_decay
+        && stated(changes, WEIGHT_DECAY)
+        && !stated(changes, BIAS_WEIGHT_DECAY)
+        && !stated(earlier, BIAS_WEIGHT_DECAY);
     for change in changes {
         if let Some(("optimizer", word)) = change.kind()? {
             recipe = recipe.with_optimizer(&word)?;
@@ -122,9 +135,24 @@ pub(super) fn edit(mut recipe: Recipe, changes: &[Change]) -> Result<Recipe> {
             recipe = batch.map_or(recipe.clone(), |batch| recipe.with_batch(batch));
         }
     }
+    if stated(earlier, "lr") {
+        recipe.lr = lr;
+    }
     let mut table = table_of(&recipe)?;
     apply(&mut table, changes)?;
+    if let Some(decay) = table.get(WEIGHT_DECAY).filter(|_| decay_together).cloned() {
+        table.insert(BIAS_WEIGHT_DECAY.into(), decay);
+    }
     from_table(table)
+}
+
+/// The changes of keys that a recipe has: those of another optimizer's or schedule's keys have been superseded.
+///
+/// # Errors
+/// A number that cannot be written.
+pub(super) fn still_present(changes: Vec<Change>, recipe: &Recipe) -> Result<Vec<Change>> {
+    let table = table_of(recipe)?;
+    Ok(changes.into_iter().filter(|change| change.keys.iter().any(|key| key.applies(&table))).collect())
 }
 
 /// The recipe that states every key itself, or leaves it at its default.
@@ -207,13 +235,15 @@ fn switch_kind(recipe: &mut Table, name: &str, word: String) -> Result<()> {
 fn put(recipe: &mut Table, change: &Change, key: &Key) -> Result<()> {
     let stored = change.in_full(key.stored);
     let (parent, last) = stored.rsplit_once('.').unwrap_or(("", &stored));
-    if key.default == NONE && change.value.as_str() == Some(NONE) {
+    let is_off = change.value.as_str() == Some(NONE) || key.kind == Kind::Table && change.value.as_bool() == Some(false);
+    if key.default == NONE && is_off {
         if keys::find(recipe, &stored).is_some() {
             table_at(recipe, parent)?.remove(last);
         }
         return Ok(());
     }
-    if key.kind == Kind::Table && change.value.as_table().is_some_and(Table::is_empty) {
+    let is_on = change.value.as_bool() == Some(true) || change.value.as_table().is_some_and(Table::is_empty);
+    if key.kind == Kind::Table && is_on {
         return fill(recipe, &stored, None);
     }
     let value = change.value(key)?;
@@ -275,5 +305,6 @@ fn from_table(table: Table) -> Result<Recipe> {
         Error::Invalid(format!("invalid recipe: {line}"))
     })?;
     recipe.check()?;
+    keys::check(&recipe, &[])?;
     Ok(recipe)
 }

@@ -3,7 +3,7 @@
 use super::Recipe;
 use super::edit::table_of;
 use super::keys::{self, KEYS, Key, Kind, NONE};
-use crate::Result;
+use crate::{Error, Result};
 use toml::Value;
 
 /// Column at which comments begin, if the line is short enough.
@@ -30,6 +30,17 @@ impl Recipe {
             text += &line(&quoted(last), &value, &comment(key));
         }
         Ok(text)
+    }
+
+    /// The recipe as JSON, with the same keys as [`to_toml`](Self::to_toml) but `base`.
+    ///
+    /// # Errors
+    /// As [`to_toml`](Self::to_toml).
+    pub fn to_json(&self) -> Result<serde_json::Value> {
+        let invalid = |error: &dyn std::fmt::Display| Error::Invalid(format!("this recipe cannot be written: {error}"));
+        let mut table: toml::Table = self.to_toml()?.parse().map_err(|error| invalid(&error))?;
+        table.remove("base");
+        serde_json::to_value(table).map_err(|error| invalid(&error))
     }
 
     /// The keys in which two recipes differ, with both values as TOML; `-` for a key that a recipe does not have.

@@ -1,7 +1,7 @@
 //! Linear warm-up of the learning rate, in front of any schedule that has none of its own: step i of n has (i + 1) / (n + 1) of the
 //! rate.
 
-use super::Recipe;
+use super::{Recipe, Schedule};
 use crate::{Error, Result};
 
 impl Recipe {
@@ -24,8 +24,16 @@ impl Recipe {
         if epochs > 0.0 && fraction > 0.0 {
             return invalid("warmup_epochs and warmup_fraction: set one of them to 0".into());
         }
+        let own = match self.schedule {
+            Schedule::WarmupCosine { .. } => "schedule.warmup",
+            Schedule::WarmupPoly { .. } => "schedule.epochs",
+            _ => "schedule.rise",
+        };
         if (epochs > 0.0 || fraction > 0.0) && self.schedule.warms_up() {
-            return invalid("warmup_epochs, warmup_fraction: this schedule has a warm-up of its own; omit them".into());
+            let name = if epochs > 0.0 { "warmup_epochs" } else { "warmup_fraction" };
+            return invalid(format!(
+                "{name}: this schedule has a warm-up of its own, {own}; set that, or a schedule without one: schedule.kind = \"cosine\""
+            ));
         }
         Ok(())
     }

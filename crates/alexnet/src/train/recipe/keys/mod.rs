@@ -3,12 +3,15 @@
 //! Recipe files, `--set`, the comments of `alexnet recipes show`, [`Recipe::check`] and `docs/guide/recipes.md` all follow from
 //! [`KEYS`]. A test compares the table with the fields that a [`Recipe`] has.
 
+mod advice;
+mod foreign;
 mod page;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub(super) use advice::{advice, value_advice};
 pub use page::{START as PAGE_START, markdown};
 pub use table::KEYS;
 pub use value::{Kind, Range};
@@ -149,26 +152,13 @@ pub(super) fn of_name(name: &str) -> Vec<&'static Key> {
     KEYS.iter().filter(|key| matches(key.name) || matches(key.stored) || key.aliases.iter().any(|alias| matches(alias))).collect()
 }
 
-/// The known name that is most similar to a misspelt one.
-pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    let names = || KEYS.iter().flat_map(|key| [key.name].into_iter().chain(key.aliases.iter().copied()));
-    // A key's last part may be right, in another table or in none.
-    let last = name.rsplit('.').next().unwrap_or(name);
-    let same_last = names().find(|known| known.rsplit('.').next() == Some(last));
-    same_last.or_else(|| alexnet_hub::nearest_of(name, names())).or_else(|| {
-        let lasts = names().map(|known| known.rsplit('.').next().unwrap_or(known));
-        let near = alexnet_hub::nearest_of(last, lasts)?;
-        names().find(|known| known.rsplit('.').next() == Some(near))
-    })
-}
-
-/// Checks every value of a recipe against the table.
+/// Checks the values of a recipe against the table, except those of some keys.
 ///
 /// # Errors
 /// The key, its value, and what is expected.
-pub(super) fn check(recipe: &Recipe) -> Result<()> {
+pub(super) fn check(recipe: &Recipe, except: &[&str]) -> Result<()> {
     let table = super::edit::table_of(recipe)?;
-    for key in KEYS.iter().filter(|key| key.applies(&table)) {
+    for key in KEYS.iter().filter(|key| key.applies(&table) && !except.contains(&key.name)) {
         // A table in place of a word has keys of its own, such as the weights of single classes.
         let Some(value) = key.value(&table).filter(|value| !value.is_table()) else { continue };
         if key.kind.accept(&from_stored(key, value)).is_none() {

@@ -41,7 +41,7 @@ fn values(key: &Key) -> String {
         Kind::Word(words) if key.default == NONE => format!("{}, `{NONE}`", code(words)),
         Kind::Word(words) => code(words),
         Kind::Words(words) => format!("list of {}", code(words)),
-        Kind::Table => format!("`{NONE}`"),
+        Kind::Table => format!("`true`, `{NONE}`"),
         _ => key.accepts(),
     }
 }

@@ -1,6 +1,6 @@
 //! The table of all keys: a line each, in the order in which recipes are written.
 
-use super::Kind::{self, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
+use super::Kind::{self, Between, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
 use super::{Key, Range};
 use crate::image::JpegDecoding;
 use crate::train::recipe::{Monitor, Optimizer};
@@ -12,9 +12,17 @@ pub static KEYS: &[Key] = &[
     Key::new("batch", Count(1), "", "batch size").alias(&["batch_size"]),
     Key::new("drop_last", Switch, "", "whether the last, incomplete batch of an epoch is dropped"),
     Key::new("views", Count(0), "0", "number of epochs after which an image's random augmentations repeat; 0: never"),
-    Key::new("lr", Kind::POSITIVE, "", "initial learning rate of the weights").alias(&["learning_rate"]),
-    Key::new("weight_decay", Kind::FROM_ZERO, "", "weight decay of the weights").alias(&["decay"]),
-    Key::new("bias_weight_decay", Kind::FROM_ZERO, "", "weight decay of the biases").alias(&["bias_decay"]),
+    Key::new("lr", Number(Range { max: 1000.0, ..Range::POSITIVE }), "", "initial learning rate of the weights")
+        .alias(&["learning_rate"]),
+    Key::new(
+        "weight_decay",
+        Kind::FROM_ZERO,
+        "",
+        "weight decay of the weights, and of biases that have the same one in the base",
+    )
+    .alias(&["decay"]),
+    Key::new("bias_weight_decay", Kind::FROM_ZERO, "", "weight decay of the biases, if it is not that of the weights")
+        .alias(&["bias_decay"]),
     Key::new("accumulate", Count(1), "1", "number of batches whose gradients are accumulated for one optimizer step"),
     Key::new("clip_norm", Kind::POSITIVE, "none", "maximum norm of all gradients together; larger ones are scaled down to it"),
     Key::new(
@@ -167,7 +175,7 @@ pub static KEYS: &[Key] = &[
     .only(&["random_resized_crop"]),
     Key::new(
         "augment.short_side",
-        Count(16),
+        Between(16, 8192),
         "none",
         "short side in pixels to which larger images are reduced before the crop, so that more of them fit into the cache",
     )
@@ -195,8 +203,8 @@ pub static KEYS: &[Key] = &[
         "none",
         "automatic augmentation: TrivialAugmentWide, RandAugment or AugMix",
     ),
-    Key::new("augment.auto_operations", Count(1), "2", "number of operations of RandAugment, up to 20"),
-    Key::new("augment.auto_magnitude", Count(0), "9", "magnitude of RandAugment's operations, 0 to 30"),
+    Key::new("augment.auto_operations", Between(1, 20), "2", "number of operations of RandAugment"),
+    Key::new("augment.auto_magnitude", Between(0, 30), "9", "magnitude of RandAugment's operations"),
     Key::new("augment.brightness", Number(Range::of(0.0, 100.0)), "0", "maximum change of the brightness factor from 1"),
     Key::new("augment.contrast", Number(Range::of(0.0, 100.0)), "0", "maximum change of the contrast factor from 1"),
     Key::new("augment.saturation", Number(Range::of(0.0, 100.0)), "0", "maximum change of the saturation factor from 1"),
@@ -222,7 +230,7 @@ pub static KEYS: &[Key] = &[
         "augment.mix_off_last",
         Kind::FROM_ZERO,
         "0",
-        "epochs at the end without mixup and CutMix; below 1: a fraction of the run",
+        "epochs at the end without mixup and CutMix, such as 5; below 1 a fraction of the run, such as 0.1",
     ),
     Key::new("colour", Table, "none", "colour noise along the principal components of the training images").alias(&["color"]),
     Key::new("colour.sigma", Number(Range::of(0.0, 100.0)), "0.1", "standard deviation of the colour noise")

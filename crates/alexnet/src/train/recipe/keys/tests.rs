@@ -12,7 +12,7 @@ fn example(key: &Key) -> String {
         Kind::Words(words) => vec![format!("[\"{}\"]", words[0]), "[]".into()],
         Kind::Switch => vec!["true".into(), "false".into()],
         Kind::Text => vec!["mine".into()],
-        Kind::Count(min) => vec![(min + 2).to_string()],
+        Kind::Count(min) | Kind::Between(min, _) => vec![(min + 2).to_string()],
         Kind::Number(range) => vec![(range.min + 0.25 * (range.max.min(range.min + 2.0) - range.min)).to_string(), "0.75".into()],
         Kind::Pair(_) => vec!["[0.25, 0.5]".into()],
         Kind::Numbers(_) => vec!["[0.25]".into()],
@@ -154,8 +154,8 @@ fn the_guide_s_page_is_what_the_table_makes() {
 #[test]
 fn every_preset_passes_the_checks_of_its_keys() {
     for name in NAMES {
-        check(&by_name(name).unwrap()).unwrap();
+        check(&by_name(name).unwrap(), &[]).unwrap();
     }
-    let error = check(&Recipe { bias_weight_decay: -1.0, ..by_name("simple").unwrap() }).unwrap_err().to_string();
+    let error = check(&Recipe { bias_weight_decay: -1.0, ..by_name("simple").unwrap() }, &[]).unwrap_err().to_string();
     assert_eq!(error, "invalid recipe: bias_weight_decay = -1.0: expected a number of at least 0");
 }

@@ -58,6 +58,8 @@ pub enum Kind {
     Switch,
     /// A whole number of at least this.
     Count(i64),
+    /// A whole number from the first to the second.
+    Between(i64, i64),
     /// A number.
     Number(Range),
     /// Two numbers, of which the first is not larger.
@@ -72,7 +74,7 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A list of words.
     Words(&'static [&'static str]),
-    /// A table of other keys, of which only the absence can be stated: `none`.
+    /// A table of other keys; `true` stands for their defaults, `none` or `false` for its absence.
     Table,
 }
 
@@ -92,17 +94,19 @@ impl Kind {
             Kind::Text => "text".into(),
             Kind::Switch => "true or false".into(),
             Kind::Count(min) => format!("a whole number from {min} to {MOST}"),
+            Kind::Between(min, max) => format!("a whole number from {min} to {max}"),
             Kind::Number(range) => format!("a number {}", range.words()),
             Kind::Pair(range) => format!("two numbers {}, the smaller one first, such as [0.5, 1]", range.words()),
             Kind::Numbers(range) => format!("a list of numbers {}", range.words()),
             Kind::Fractions => "a list of fractions of the run, such as [[1, 2], [3, 4]]".into(),
             Kind::Legs => "a list of [step, share, until]".into(),
             Kind::Word(words) => match words {
+                [only] => (*only).into(),
                 [first, second] => format!("{first} or {second}"),
                 _ => format!("one of {}", words.join(", ")),
             },
             Kind::Words(words) => format!("a list of {}", words.join(", ")),
-            Kind::Table => "none".into(),
+            Kind::Table => "true or none".into(),
         }
     }
 
@@ -111,6 +115,7 @@ impl Kind {
         match (self, value) {
             (Kind::Text, Value::String(text)) => (!text.is_empty() && !text.chars().any(char::is_control)).then(|| value.clone()),
             (Kind::Switch, Value::Boolean(_)) => Some(value.clone()),
+            (Kind::Between(min, max), Value::Integer(n)) => (*min..=*max).contains(n).then(|| value.clone()),
             (Kind::Count(min), Value::Integer(n)) => (*min..=MOST).contains(n).then(|| value.clone()),
             (Kind::Number(range), _) => number(value).filter(|x| range.contains(*x)).map(Value::Float),
             (Kind::Pair(_), Value::Array(parts)) if parts.len() != 2 => None,
@@ -147,7 +152,7 @@ impl Kind {
         let text = text.trim();
         let bare = || Value::String(text.into());
         match self {
-            Kind::Text | Kind::Word(_) | Kind::Table if !text.starts_with(['"', '\'']) => bare(),
+            Kind::Text | Kind::Word(_) if !text.starts_with(['"', '\'']) => bare(),
             _ => text.parse::<Value>().unwrap_or_else(|_| bare()),
         }
     }
@@ -181,6 +186,7 @@ mod tests {
             (Kind::Number(Range::BELOW_ONE), &["0", "0.999"], &["1"]),
             (Kind::Number(Range::POSITIVE), &["1e-9", "3", "1e38"], &["0", "-1", "inf", "nan"]),
             (Kind::Count(1), &["1", "1_000"], &["0", "1.5", "-1", "99999999999", "99999999999999999999"]),
+            (Kind::Between(0, 30), &["0", "30"], &["31", "-1", "9.5"]),
             (Kind::Pair(Range::SHARE), &["[0.1, 1]", "[1, 1]"], &["[1, 0.5]", "[0.5]", "[0, 0.5, 1]", "0.5", "[0, 2]"]),
             (Kind::Numbers(Range::SHARE), &["[]", "[0.1, 1, 0]"], &["[2]", "0.1"]),
             (Kind::Fractions, &["[[2, 3]]", "[]"], &["[[3, 2]]", "[[1, 0]]", "[1, 2]", "[[-1, 2]]", "[[1]]"]),

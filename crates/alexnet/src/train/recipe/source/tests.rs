@@ -97,8 +97,67 @@ fn a_recipe_comes_back_from_its_file() {
     assert_eq!(rows, [["schedule.kind", "\"warmup_cosine\"", "\"constant\""], ["schedule.warmup", "0.05", "-"]]);
 }
 
-/// Ten mistakes that people make, each with what the error says.
-const TYPOS: [(&str, &[&str]); 16] = [
+#[test]
+fn what_is_stated_stays_and_the_rest_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let chosen = |text: &str, base: &'static str, changes: &[&str]| {
+        let path = folder.path().join("mine.toml");
+        std::fs::write(&path, text).unwrap();
+        let changes = changes.iter().map(|change| Change::parse(change, "--set").unwrap()).collect();
+        Chosen::open(path.to_str().unwrap(), base).unwrap().with(changes).unwrap()
+    };
+    let lr = |text: &str, changes: &[&str]| chosen(text, "quick", changes).recipe.lr;
+    assert_eq!(lr("", &["optimizer=adamw"]), 0.0003);
+    assert_eq!(lr("lr = 0.02", &["optimizer=adamw"]), 0.02);
+    assert_eq!(lr("optimizer = \"adamw\"\nlr = 0.02", &["optimizer=sgd"]), 0.02);
+    assert_eq!(lr("lr = 0.02", &["optimizer=adamw", "lr=0.03"]), 0.03);
+    assert_eq!(lr("base = \"large-batch\"\nlr = 4", &["batch=512"]), 4.0);
+    // Superseded keys are no longer stated, so that the rest can be stated again of another recipe.
+    let adamw = chosen("momentum = 0.8\nlr = 0.02", "quick", &["optimizer=adamw"]);
+    assert!(adamw.states("lr") && !adamw.states("optimizer.momentum"));
+    assert_eq!(adamw.restate(by_name("simple").unwrap()).unwrap().lr, 0.02);
+    // Biases decay as the weights do, where they did.
+    let decays = |text: &str, changes: &[&str]| {
+        let recipe = chosen(text, "quick", changes).recipe;
+        (recipe.weight_decay, recipe.bias_weight_decay)
+    };
+    assert_eq!(decays("weight_decay = 0.01", &[]), (0.01, 0.01));
+    assert_eq!(decays("weight_decay = 0.01", &["weight_decay=0.02"]), (0.02, 0.02));
+    assert_eq!(decays("weight_decay = 0.01\nbias_weight_decay = 0", &[]), (0.01, 0.0));
+    assert_eq!(decays("bias_weight_decay = 5e-4", &["weight_decay=0.02"]), (0.02, 5e-4));
+    assert_eq!(decays("base = \"paper\"\nweight_decay = 0.01", &[]), (0.01, 0.0));
+    // The base of a file without one is the default recipe.
+    assert_eq!(chosen("epochs = 3", "finetune", &[]).base, Some("finetune"));
+    assert_eq!(chosen("epochs = 3", "finetune", &[]).recipe.layer_rates["head"], 10.0);
+    assert_eq!(chosen("base = \"simple\"", "finetune", &[]).base, Some("simple"));
+    let path = folder.path().join("mine.toml");
+    std::fs::write(&path, "lr = 0.02").unwrap();
+    let settings = crate::train::Settings::default().recipe(path.to_str().unwrap()).optimizer("adamw");
+    for (tunes, base) in [(true, "finetune"), (false, "quick")] {
+        let chosen = crate::train::resolve::choose(&settings, tunes).unwrap();
+        assert_eq!((chosen.base, chosen.recipe.lr, chosen.recipe.optimizer.name()), (Some(base), 0.02, "adamw"));
+    }
+    // Changes of open_with come in any order.
+    let changes = ["augment.scale=[0.5, 1]", "augment.kind=random_resized_crop"].map(String::from);
+    assert_eq!(Recipe::open_with("quick", &changes).unwrap().augment.scale, Some([0.5, 1.0]));
+    // Switches of tables.
+    let quick = by_name("quick").unwrap();
+    let ema = quick.clone().set("ema=true").unwrap();
+    assert_eq!(ema.ema, Some(crate::train::recipe::Ema::default()));
+    assert_eq!((ema.set("ema=false").unwrap(), read("ema = true\nema.decay = 0.9").is_err()), (quick, true));
+}
+
+#[test]
+fn a_file_s_name_without_its_ending_is_recognised() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine");
+    std::fs::write(path.with_extension("toml"), "lr = 0.5").unwrap();
+    let message = Recipe::open(path.to_str().unwrap()).unwrap_err().to_string();
+    assert!(message.contains("did you mean the file ") && message.ends_with("mine.toml?"), "{message}");
+}
+
+/// Mistakes that people make, each with what the error says.
+const TYPOS: [(&str, &[&str]); 26] = [
     ("epochs = 10\nmomentun = 0.8", &["my.toml, line 2: unknown key `momentun`", "did you mean `momentum`?"]),
     ("epoch = 10", &["line 1: unknown key `epoch`", "`epochs`"]),
     ("epochs = \"ten\"", &["line 1: epochs = \"ten\": expected a whole number from 1"]),
@@ -115,6 +174,16 @@ const TYPOS: [(&str, &[&str]); 16] = [
     ("lr = 0.1\nlr = 0.2", &["line 2: not TOML: duplicate key"]),
     ("momentum = 0.1\n[optimizer]\nmomentum = 0.2", &["`optimizer.momentum` is stated twice", "`momentum`"]),
     ("init = he", &["line 1: not TOML"]),
+    ("lr = 5000", &["line 1: lr = 5000: expected a number above 0 to 1000"]),
+    ("ema = 0.999", &["line 1: ema = 0.999: expected true or none; its keys are `ema.decay`"]),
+    ("[scheduler]\nkind = \"cosine\"", &["line 2: unknown key `scheduler.kind`; did you mean `schedule.kind`?"]),
+    ("[optimizer]\nlr = 0.1", &["line 2: unknown key `optimizer.lr`; did you mean `lr`, outside of any table?"]),
+    ("class_weights = [1, 2]", &["line 1: class_weights = [1, 2]: expected auto, or none; the weight of a single class is"]),
+    ("schedule = \"cosine\"\n[schedule]\nfinal_fraction = 0.1", &["line 2: not TOML", "[schedule], as kind ="]),
+    ("warmup_epochs = 3", &["warmup_epochs: this schedule has a warm-up of its own, schedule.warmup; set that"]),
+    ("augment.auto_magnitude = 31", &["augment.auto_magnitude = 31: expected a whole number from 0 to 30"]),
+    ("optimizer = \"adam\"", &["line 1: optimizer = \"adam\": expected sgd or adamw; did you mean adamw?"]),
+    ("base = \"other.toml\"", &["line 1: base = \"other.toml\": a base is the name of a recipe, not a file"]),
 ];
 
 #[test]
