@@ -114,7 +114,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),
-        Command::Recipes(args) => commands::recipes::run(&args),
+        Command::Recipes(args) => commands::recipes::run(&args, cli.quiet),
         Command::LrFind(args) => commands::train::lr_find::run(&args, cli.quiet),
         Command::Average(args) => commands::average::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),

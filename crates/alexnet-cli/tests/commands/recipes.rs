@@ -7,6 +7,16 @@ fn recipes_are_listed_shown_and_compared() {
     let list: serde_json::Value = serde_json::from_str(&done(&["recipes", "--json"])).expect("JSON");
     assert_eq!((list.as_array().expect("recipes").len(), &list[0]["name"]), (8, &"quick".into()));
     assert!(done(&["recipes"]).contains("paper"));
+    assert_eq!(done(&["recipes", "list"]), done(&["recipes"]));
+    let json = |arguments: &[&str]| serde_json::from_str::<serde_json::Value>(&done(arguments)).expect("JSON");
+    let shown = json(&["-q", "recipes", "show", "paper", "--json"]);
+    assert_eq!((&shown["images"], &shown["schedule"]["times"]), (&"mean_image".into(), &3.into()));
+    let differences = json(&["recipes", "diff", "quick", "simple", "--json"]);
+    assert!(differences.as_array().expect("rows").contains(&serde_json::json!({ "key": "batch", "a": 32, "b": 64 })));
+    assert_eq!(json(&["recipes", "--json", "diff", "quick", "quick"]), serde_json::json!([]));
+    assert_eq!(done(&["recipes", "diff", "-q", "quick", "quick"]), "");
+    let keys = json(&["recipes", "keys", "--json"]);
+    assert!(keys.as_array().expect("keys").iter().any(|key| key["key"] == "optimizer.beta1" && key["kinds"][0] == "adamw"));
     let shown = done(&["recipes", "show", "caffe"]);
     assert!(shown.contains("\nname = \"caffe\" ") && shown.contains("\n[schedule]\n"), "{shown}");
     assert!(done(&["recipes", "diff", "quick", "simple"]).contains("schedule.kind"));
@@ -57,6 +67,10 @@ fn a_run_takes_a_recipe_file_and_changes_and_gives_its_recipe_back() {
 
     fails(1, &["train", "--set", "momentun=0.8"], &["--set momentun=0.8: unknown key `momentun`", "did you mean `momentum`?"]);
     fails(1, &["train", "--set", "momentum=0.8", "--optimizer", "adamw"], &["only with optimizer.kind = sgd"]);
+    fails(1, &["train", "--set", "=3"], &["--set =3: expected key=value"]);
+    fails(1, &["train", "--set", "seed=3"], &["not part of a recipe", "--seed"]);
+    fails(1, &["data", "preview", "--set", "momentum=2"], &["--set momentum=2: expected a number from 0 to below 1"]);
+    fails(1, &["train", "--recipe", at("mine.toml").trim_end_matches(".toml")], &["did you mean the file ", "mine.toml?"]);
     std::fs::write(at("bad.toml"), "# mine\nepochs = \"ten\"\n").expect("a file");
     fails(1, &["train", "--recipe", &at("bad.toml")], &["bad.toml, line 2: epochs = \"ten\": expected a whole number"]);
 }
