@@ -21,14 +21,22 @@ pub(crate) struct Access {
     hosts: Vec<String>,
     /// Accepted origins of cross-site requests, such as `https://example.org`; `*` for any.
     origins: Vec<String>,
+    /// What the messages of rejections advise: the options of the server.
+    advice: [&'static str; 2],
 }
 
 impl Access {
+    /// Access from this machine's own pages only, for a page without options.
+    pub(crate) fn own(address: SocketAddr) -> Access {
+        Access { advice: [""; 2], ..Access::new(address, &[], &[]) }
+    }
+
     pub(crate) fn new(address: SocketAddr, hosts: &[String], origins: &[String]) -> Access {
         let hosts: Vec<String> = hosts.iter().map(|host| name(host)).collect();
         let checks_host = (address.ip().is_loopback() || !hosts.is_empty()) && !hosts.iter().any(|host| host == "*");
         let origins = origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
-        Access { checks_host, hosts, origins }
+        let advice = ["; start the server with --allow-host NAME", "; start the server with --allow-origin ORIGIN"];
+        Access { checks_host, hosts, origins, advice }
     }
 
     /// Rejects requests from another site's page, or for another site's host name.
@@ -38,7 +46,7 @@ impl Access {
         let hosts: Vec<String> = hosts.chain(request.uri.authority().map(ToString::to_string)).collect();
         if let Some(host) = hosts.iter().map(|host| name(host)).find(|host| self.checks_host && !self.is_own(host)) {
             let host: String = host.chars().take(100).collect();
-            let message = format!("requests for the host {host:?} are not accepted; start the server with --allow-host NAME");
+            let message = format!("requests for the host {host:?} are not accepted{}", self.advice[0]);
             return Err(ApiError::new(StatusCode::FORBIDDEN, message));
         }
         if self.allowed_origin(headers).is_some() {
@@ -57,7 +65,7 @@ impl Access {
         // A link on another site may lead to the page.
         let link = request.method == Method::GET && request.uri.path() == "/" && text(&FETCH_MODE) == Some("navigate");
         if foreign && !link {
-            let message = "requests from other sites' pages are not accepted; start the server with --allow-origin ORIGIN";
+            let message = format!("requests from other sites' pages are not accepted{}", self.advice[1]);
             return Err(ApiError::new(StatusCode::FORBIDDEN, message));
         }
         Ok(())

@@ -37,13 +37,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut models = Vec::new();
+    if args.out.extension().is_some_and(|ending| ending != "safetensors") {
+        bail!("--out {}: the average is written as .safetensors; `alexnet convert` turns it into other formats", args.out.display());
+    }
+    let (mut models, mut seen) = (Vec::new(), Vec::new());
     for argument in &args.models {
         let argument = if argument.is_dir() { argument.clone() } else { model_file::locate(argument, quiet)? };
         for path in models_of(&argument)? {
             if path == args.out {
                 bail!("--out {}: same file as one of the models; choose another name", args.out.display());
             }
+            let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+            if seen.contains(&whole) {
+                bail!("{}: given twice, so that it would count double", path.display());
+            }
+            seen.push(whole);
             let model = model_file::open(&path, None)?;
             models.push((path, model));
         }

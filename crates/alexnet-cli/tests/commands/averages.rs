@@ -59,6 +59,8 @@ fn a_run_with_an_average_resumes_and_its_models_are_averaged() {
     done(&["eval", "--model", text(&out), "--data", text(&data)]);
     fails(1, &["average", text(&last), "--out", text(&out)], &["at least two"]);
     fails(1, &["average", text(&last), text(&ema), "--out", text(&ema)], &["--out", "another name"]);
+    fails(1, &["average", text(&last), text(&run.join("./last.safetensors")), "--out", text(&out)], &["given twice"]);
+    fails(1, &["average", text(&last), text(&ema), "--out", "mean.onnx"], &[".safetensors", "alexnet convert"]);
     fails(1, &["average", text(&data), "--out", text(&out)], &["no models here"]);
     fails(2, &["average", text(&last), text(&ema)], &["--out"]);
 }

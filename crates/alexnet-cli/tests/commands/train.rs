@@ -211,6 +211,11 @@ fn unequal_classes_early_stops_and_snapshots() {
     fails(2, &["train", "--keep", "first:2"], &["last:N or best:N"]);
     fails(2, &["train", "--monitor", "f1"], &["macro-f1"]);
     fails(2, &["train", "--dashboard", "--no-report"], &["--no-report"]);
+    // A port that is in use leaves no run folder.
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = format!("--dashboard={}", taken.local_addr().expect("an address").port());
+    fails(1, &[&small[..], &[&port, "--out", text(&at("no"))]].concat(), &["cannot listen", "another port"]);
+    assert!(!at("no").exists());
     fails(1, &["train", "--data", text(&set), "--val-share", "0", "--patience", "1"], &["need validation images"]);
     fails(
         1,

@@ -75,7 +75,7 @@ impl Dashboard {
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(|cause| Error::Listen { address, cause })?;
         let (address, token) = (listener.local_addr()?, random());
         let page = include_str!("page.html").replace("{{token}}", &token);
-        let shared = Arc::new(Shared { run, access: Access::new(address, &[], &[]), page, token: token.clone() });
+        let shared = Arc::new(Shared { run, access: Access::own(address), page, token: token.clone() });
         let work = move || runtime.block_on(accept(listener, shared));
         std::thread::Builder::new().name("dashboard".into()).spawn(work)?;
         Ok(Dashboard { address, token })

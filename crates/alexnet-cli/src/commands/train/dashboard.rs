@@ -12,6 +12,7 @@ use alexnet::report::REPORT;
 use alexnet::train::{Event, Observer, Started, StopReason};
 use alexnet_serve::dashboard::{self, Dashboard};
 use serde_json::{Value, json};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,8 +64,13 @@ struct Status {
 }
 
 impl LivePage {
-    pub(super) fn new(port: Option<u16>, stop: Arc<AtomicBool>) -> LivePage {
-        LivePage { port, stop, since: Instant::now(), pace: Pace::default(), run: None }
+    /// The page of a run, at a port that is free: a run that has been created is not lost to a port that is in use.
+    pub(super) fn new(port: Option<u16>, rank: usize, stop: Arc<AtomicBool>) -> anyhow::Result<LivePage> {
+        let port = port.filter(|_| rank == 0);
+        if let Some(port) = port {
+            drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|cause| no_port(port, &cause))?);
+        }
+        Ok(LivePage { port, stop, since: Instant::now(), pace: Pace::default(), run: None })
     }
 
     fn update(&self, change: impl FnOnce(&mut Status)) {
@@ -74,9 +80,14 @@ impl LivePage {
     }
 }
 
+fn no_port(port: u16, cause: &std::io::Error) -> alexnet::Error {
+    let advice = "choose another port, or --dashboard for any free one";
+    alexnet::Error::Invalid(format!("--dashboard={port}: cannot listen: {cause}; {advice}"))
+}
+
 impl Observer for LivePage {
     fn started(&mut self, run: &Started<'_>) -> alexnet::Result<()> {
-        let Some(port) = self.port.filter(|_| run.ranks.rank() == 0) else { return Ok(()) };
+        let Some(port) = self.port else { return Ok(()) };
         let epochs = run.config.recipe.epochs;
         let status = Status {
             run: run.dir.path().display().to_string(),
@@ -96,13 +107,9 @@ impl Observer for LivePage {
             images,
             drawn: Mutex::new(None),
         });
-        let failed = |error| {
-            alexnet::Error::Invalid(match error {
-                alexnet_serve::Error::Listen { cause, .. } => {
-                    format!("--dashboard={port}: cannot listen: {cause}; choose another port, or --dashboard for any free one")
-                }
-                error => format!("--dashboard: {error}"),
-            })
+        let failed = |error| match error {
+            alexnet_serve::Error::Listen { cause, .. } => no_port(port, &cause),
+            error => alexnet::Error::Invalid(format!("--dashboard: {error}")),
         };
         let dashboard = Dashboard::start(port, live.clone()).map_err(failed)?;
         output::note(&format!("dashboard: {}", dashboard.url()));

@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             minimum / 10.0,
             curve.recipe_lr
         )),
-        _ => output::say("no suggestion: the loss does not fall at any of these rates; try more --steps or other rates"),
+        _ => output::say("no suggestion: the loss hardly falls at any of these rates; try more --steps or a larger --highest"),
     }
     if !curve.exploded && !quiet {
         output::note("note: the loss did not explode; a larger --highest shows where it does");

@@ -260,7 +260,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let report = RunReport::new(writes, args.machine.threads, output::note);
     let engines = AllEngines(&args.machine);
     let environment = Environment { ranks, engines: &engines, stop: &stop };
-    let live = LivePage::new(args.dashboard, stop.clone());
+    let live = LivePage::new(args.dashboard, ranks.rank(), stop.clone())?;
     let outcome = settings.run_in(&environment, &mut (progress, (report, live)))?;
     if outcome.reason == StopReason::Interrupted && ranks.rank() == 0 {
         let run = outcome.dir.display();

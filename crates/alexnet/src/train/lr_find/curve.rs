@@ -8,6 +8,8 @@ const SMOOTHING: f64 = 0.98;
 const EXPLODED: f64 = 4.0;
 /// Last points without a say in the suggestions: there the loss explodes.
 const LEFT_OUT: usize = 5;
+/// Least fall of the loss, as a fraction, that means something.
+const LEAST_FALL: f64 = 0.02;
 /// Fewest steps that leave points for suggestions.
 pub(super) const LEAST_STEPS: usize = 10;
 
@@ -54,10 +56,13 @@ impl LrCurve {
         self.exploded
     }
 
-    /// The points that suggestions consider.
+    /// The points that suggestions consider: none if the loss falls so little that its noise would choose the rate.
     fn considered(&self) -> &[LrPoint] {
         let end = self.points.len().saturating_sub(LEFT_OUT);
-        &self.points[(self.steps / 10).min(end)..end]
+        let points = &self.points[(self.steps / 10).min(end)..end];
+        let lowest = points.iter().map(|point| point.smoothed).fold(f64::INFINITY, f64::min);
+        let fell = points.first().is_some_and(|first| lowest < first.smoothed * (1.0 - LEAST_FALL));
+        if fell { points } else { &[] }
     }
 
     /// The rate at which the loss falls fastest, by the logarithm of the rate.
@@ -115,7 +120,10 @@ mod tests {
         assert!((0.05..1.0).contains(&minimum), "{minimum}");
         let mut flat = LrCurve::new(0.01, 10);
         (0..10).for_each(|i| assert!(!flat.push(0.1 * f64::from(i + 1), 1.0 + f64::from(i) * 0.01)));
-        assert_eq!(flat.steepest(), None);
+        assert_eq!((flat.steepest(), flat.minimum()), (None, None));
+        let mut noise = LrCurve::new(0.01, 40);
+        (0..40).for_each(|i| assert!(!noise.push(0.1 * f64::from(i + 1), 2.3 + 0.02 * f64::from(i * 7 % 5))));
+        assert_eq!((noise.steepest(), noise.minimum()), (None, None));
         assert_eq!(LrCurve::new(0.01, 10).minimum(), None);
     }
 }

@@ -38,14 +38,21 @@ impl Change {
     /// # Errors
     /// No `=`, or an unknown key.
     pub(crate) fn parse(text: &str, option: &str) -> Result<Change> {
-        let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
+        let Some((name, value)) = name_and_value(text).filter(|(name, _)| !name.is_empty()) else {
             return Err(Error::Invalid(format!("{option} {text}: expected key=value, such as momentum=0.8")));
         };
-        let (name, said) = (name.trim().to_string(), format!("{option} {}", text.trim()));
+        let said = format!("{option} {}", text.trim());
         let keys = keys::of_name(&name);
         // Keys of the same name and different types accept the same forms of numbers.
         let value = keys.first().map_or(Value::String(value.into()), |key| key.kind.parse(value));
         Change::new(name, value, &said, said.clone())
+    }
+
+    /// The stored name's table, and the name in it. What stands for `*` may have dots of its own, as names of classes do.
+    fn stored_place(&self, key: &Key) -> (&'static str, String) {
+        let (parent, last) = stored_parts(key);
+        let any = key.name.strip_suffix('*').map(|table| self.in_full(key.name)[table.len()..].to_string());
+        (parent, any.unwrap_or_else(|| last.into()))
     }
 
     /// The change of one key to a word, as given to an option of its own.
@@ -98,6 +105,18 @@ impl Change {
         };
         Ok(self.value(key)?.as_str().map(|word| (table, word.to_string())))
     }
+}
+
+/// The parts of `key=value`. The last part of a key may be quoted, as in TOML: `loss.class_weights."a=b.c"=2`.
+fn name_and_value(text: &str) -> Option<(String, &str)> {
+    let bare = text.split_once('=').map(|(name, value)| (name.trim().to_string(), value));
+    let Some((table, rest)) = text.split_once(".\"").filter(|(table, _)| !table.contains('=')) else { return bare };
+    let quoted = rest.match_indices('"').find_map(|(end, _)| {
+        let value = rest[end + 1..].trim_start().strip_prefix('=')?;
+        let parsed: Table = format!("name = \"{}\"", &rest[..end]).parse().ok()?;
+        Some((format!("{}.{}", table.trim(), parsed.get("name")?.as_str()?), value))
+    });
+    quoted.or(bare)
 }
 
 impl Recipe {
@@ -233,18 +252,17 @@ fn switch_kind(recipe: &mut Table, name: &str, word: String) -> Result<()> {
 
 /// Puts a changed value into a recipe.
 fn put(recipe: &mut Table, change: &Change, key: &Key) -> Result<()> {
-    let stored = change.in_full(key.stored);
-    let (parent, last) = stored.rsplit_once('.').unwrap_or(("", &stored));
+    let (parent, last) = change.stored_place(key);
     let is_off = change.value.as_str() == Some(NONE) || key.kind == Kind::Table && change.value.as_bool() == Some(false);
     if key.default == NONE && is_off {
-        if keys::find(recipe, &stored).is_some() {
-            table_at(recipe, parent)?.remove(last);
+        if parent.is_empty() || keys::find(recipe, parent).is_some_and(Value::is_table) {
+            table_at(recipe, parent)?.remove(&last);
         }
         return Ok(());
     }
     let is_on = change.value.as_bool() == Some(true) || change.value.as_table().is_some_and(Table::is_empty);
     if key.kind == Kind::Table && is_on {
-        return fill(recipe, &stored, None);
+        return fill(recipe, key.stored, None);
     }
     let value = change.value(key)?;
     // Single names replace a word for all of them.
@@ -260,7 +278,7 @@ fn put(recipe: &mut Table, change: &Change, key: &Key) -> Result<()> {
     if key.alone {
         table.clear();
     }
-    table.insert(last.into(), value);
+    table.insert(last, value);
     Ok(())
 }
 

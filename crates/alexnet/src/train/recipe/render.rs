@@ -22,9 +22,10 @@ impl Recipe {
         // In TOML, keys outside tables come first.
         entries.sort_by_key(|entry| entry.name.contains('.'));
         for Entry { name, value, key } in entries {
-            let (parent, last) = name.rsplit_once('.').unwrap_or(("", &name));
+            let parent = key.parts().0;
+            let last = name.strip_prefix(parent).map_or(name.as_str(), |last| last.strip_prefix('.').unwrap_or(last));
             if parent != table {
-                table = key.parts().0;
+                table = parent;
                 text += &format!("\n[{parent}]\n");
             }
             text += &line(&quoted(last), &value, &comment(key));

@@ -44,6 +44,7 @@ pub(in crate::train::recipe) fn value_advice(key: &Key, value: &Value) -> Option
             let names: Vec<String> = own.map(|other| format!("`{}`", other.name)).collect();
             Some(format!("its keys are {}", names.join(", ")))
         }
+        (Kind::Number(_), Value::Float(x)) if x.is_finite() && !(*x as f32).is_finite() => Some("the largest is 3.4e38".into()),
         _ if key.name == "loss.class_weights" => Some("the weight of a single class is `class_weights.NAME = 2`".into()),
         _ => None,
     }

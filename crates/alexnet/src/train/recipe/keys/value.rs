@@ -33,8 +33,12 @@ impl Range {
         Range { min, max, above_min: false, below_max: false }
     }
 
+    /// Whether the range contains a number, which training rounds to 32 bits.
     fn contains(&self, x: f64) -> bool {
-        x.is_finite()
+        let rounded = f64::from(x as f32);
+        let at_excluded_end = (self.above_min && rounded == self.min) || (self.below_max && rounded == self.max);
+        rounded.is_finite()
+            && !at_excluded_end
             && (x > self.min || (x == self.min && !self.above_min))
             && (x < self.max || (x == self.max && !self.below_max))
     }
@@ -183,8 +187,8 @@ mod tests {
         let accepts = |kind: Kind, text: &str| kind.accept(&kind.parse(text)).is_some();
         for (kind, good, bad) in [
             (Kind::Number(Range::SHARE), &["0", "1", "0.5", "5e-1"][..], &["-0.1", "1.1", "nan", "inf", "x", "\"1\"", ""][..]),
-            (Kind::Number(Range::BELOW_ONE), &["0", "0.999"], &["1"]),
-            (Kind::Number(Range::POSITIVE), &["1e-9", "3", "1e38"], &["0", "-1", "inf", "nan"]),
+            (Kind::Number(Range::BELOW_ONE), &["0", "0.999"], &["1", "0.99999999999"]),
+            (Kind::Number(Range::POSITIVE), &["1e-9", "3", "1e38"], &["0", "-1", "inf", "nan", "1e39", "1e-60"]),
             (Kind::Count(1), &["1", "1_000"], &["0", "1.5", "-1", "99999999999", "99999999999999999999"]),
             (Kind::Between(0, 30), &["0", "30"], &["31", "-1", "9.5"]),
             (Kind::Pair(Range::SHARE), &["[0.1, 1]", "[1, 1]"], &["[1, 0.5]", "[0.5]", "[0, 0.5, 1]", "0.5", "[0, 2]"]),

@@ -64,6 +64,12 @@ fn a_file_changes_its_base() {
     let given = weighted(auto.clone(), "class_weights.t-shirt=2");
     assert_eq!(given.loss.class_weights, Some(ClassWeights::Given([("t-shirt".to_string(), 2.0)].into())));
     assert_eq!(weighted(given.clone(), "loss.class_weights=auto").loss, auto.loss);
+    // Names may have any characters, quoted as in TOML where they need it.
+    let any = weighted(auto.clone(), "class_weights.\"a=b.c\" = 2");
+    assert_eq!(any.loss.class_weights, Some(ClassWeights::Given([("a=b.c".to_string(), 2.0)].into())));
+    assert_eq!(weighted(auto.clone(), "class_weights.b.c=2").loss, read("class_weights.\"b.c\" = 2").unwrap().loss);
+    let both = weighted(weighted(quick.clone(), "layer_rates.a.b=2"), "layer_rates.a.b=none");
+    assert_eq!(both, quick);
     assert_eq!(weighted(given, "class_weights=none").loss, quick.loss);
     // What a table excludes, and what may be absent.
     assert_eq!(read("bias_lr.fixed = 0.02").unwrap().bias_lr, BiasRate::Fixed(0.02));
@@ -77,6 +83,9 @@ fn a_file_changes_its_base() {
 fn a_recipe_comes_back_from_its_file() {
     let more = [
         "class_weights.t-shirt=3",
+        "class_weights.v1.2 a=3",
+        "loss.class_weights.\"a = \\\"b\\\".c\"=3",
+        "layer_rates.features.0=0.5",
         "optimizer=adamw",
         "schedule=every",
         "schedule=constant",
