@@ -38,7 +38,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.out.extension().is_some_and(|ending| ending != "safetensors") {
-        bail!("--out {}: the average is written as .safetensors; `alexnet convert` turns it into other formats", args.out.display());
+        bail!(
+            "--out {}: the average is written as .safetensors; `alexnet convert` turns it into other formats",
+            args.out.display()
+        );
     }
     let (mut models, mut seen) = (Vec::new(), Vec::new());
     for argument in &args.models {
