@@ -238,7 +238,7 @@ fn a_page_shows_the_metrics_and_escapes_names() {
         "a&quot;b&#39; &amp; c",
         "Epoch 2 &lt;best&gt;: 9 images, top-1 77.78 %",
         "&lt;b&gt;gone&lt;/b&gt;",
-        "<tr><th scope=\"row\">recipe.lr</th><td>0.003</td></tr>",
+        "<tr><th scope=\"row\">recipe.lr</th><td>0.04</td></tr>",
     ] {
         assert!(html.contains(part), "no {part}");
     }
@@ -292,7 +292,7 @@ fn runs_are_compared_side_by_side_with_differing_settings() {
     other.write(&b.path().join("config.toml")).unwrap();
     let runs = [&a, &b].map(|folder| Run::read(folder.path()).unwrap());
     let differing = compare::differing(&runs);
-    assert_eq!(differing[0], ("recipe.lr".into(), vec![Some("0.003".into()), Some("0.25".into())]));
+    assert_eq!(differing[0], ("recipe.lr".into(), vec![Some("0.04".into()), Some("0.25".into())]));
     assert_eq!(differing[1], ("val".into(), vec![None, Some("<b>".into())]));
     assert_eq!(differing.len(), 2);
     let table = compare::table(&runs);

@@ -6,6 +6,7 @@ use super::param_groups;
 use super::recipe::{self, Change, Chosen, Recipe};
 use super::run_options;
 use super::settings::Settings;
+use crate::distributed::Parallel;
 use crate::formats::Model;
 use crate::net::{Net, presets};
 use crate::{Error, Result, labels};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Default image size of the built-in set.
 const BUILT_IN_IMAGE_SIZE: usize = 96;
 /// Default number of epochs on the built-in set: under three minutes on two cores.
-const BUILT_IN_EPOCHS: usize = 12;
+const BUILT_IN_EPOCHS: usize = 8;
 
 /// Error for invalid settings.
 fn invalid<T>(message: String) -> Result<T> {
@@ -41,9 +42,24 @@ pub(super) fn choose(settings: &Settings, tunes: bool) -> Result<Chosen> {
     chosen.with(changes)
 }
 
-/// Resolves the settings of a new run. `start` is the model of --from.
-pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) -> Result<Config> {
+/// Name of the net of a new run from scratch.
+fn net_name(settings: &Settings) -> &str {
+    settings.net.as_deref().unwrap_or("torchvision")
+}
+
+/// Whether a recipe may add batch normalisation to a new run: weights trained without it would not fit, towers have none, and a
+/// net with its own normalisation gets no other.
+fn may_normalise(settings: &Settings, start: Option<&Model>) -> Result<bool> {
+    Ok(start.is_none() && settings.parallel == Parallel::Data && !presets::by_name(net_name(settings))?.has_batch_norm())
+}
+
+/// The chosen recipe with the options of a new run, with or without batch normalisation.
+fn with_options(settings: &Settings, chosen: &Chosen, start: Option<&Model>, normalised: bool) -> Result<Recipe> {
     let mut recipe = chosen.recipe.clone();
+    if recipe.batch_norm && !normalised {
+        let plain = chosen.restate(as_preset(chosen, &recipe).without_batch_norm())?;
+        recipe = Recipe { name: recipe.name, batch_norm: false, ..plain };
+    }
     let built_in = settings.data.is_none() && start.is_none() && !chosen.states("epochs");
     let own = if built_in { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = settings.epochs.unwrap_or(own);
@@ -59,6 +75,21 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
     recipe.jpeg = settings.jpeg.or(of_start).unwrap_or(recipe.jpeg);
     run_options::apply(settings, &mut recipe)?;
     recipe.check()?;
+    Ok(recipe)
+}
+
+/// The configuration with the recipe as it is without batch normalisation.
+///
+/// # Errors
+/// A stated key that this recipe does not have.
+pub(super) fn without_batch_norm(settings: &Settings, chosen: &Chosen, config: Config) -> Result<Config> {
+    let recipe = with_options(settings, chosen, None, false)?;
+    Ok(Config { blocks: settings.deterministic.or(micro_batches(settings, &recipe)), recipe, ..config })
+}
+
+/// Resolves the settings of a new run. `start` is the model of --from.
+pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) -> Result<Config> {
+    let recipe = with_options(settings, chosen, start, may_normalise(settings, start)?)?;
     if start.is_none() && (settings.labels.is_some() || settings.label_order.is_some()) {
         return invalid("--labels, --label-order: need --from".into());
     }
@@ -78,7 +109,7 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
             (model.net.name.clone(), settings.image_size.unwrap_or(model.net.image_size))
         }
         None => {
-            let net = presets::by_name(settings.net.as_deref().unwrap_or("torchvision"))?;
+            let net = presets::by_name(net_name(settings))?;
             let own = if settings.data.is_none() { BUILT_IN_IMAGE_SIZE } else { net.image_size };
             (net.name, settings.image_size.unwrap_or(own))
         }
@@ -141,12 +172,12 @@ pub(super) fn more_held_out(settings: &Settings, chosen: &Chosen, config: &mut C
     more
 }
 
-/// Adapts the default recipe of a new run to a small set, if the options allow it; what was stated stays. Returns the changed keys
-/// with their values, for messages.
+/// Adapts the default recipe of a new run to a small set or a long run, if the options allow it; what was stated stays. Returns
+/// the changed keys with their values, for messages.
 ///
 /// # Errors
 /// A stated key that the adapted recipe does not have.
-pub(super) fn small_set(
+pub(super) fn adapt(
     settings: &Settings,
     chosen: &Chosen,
     config: &mut Config,
@@ -156,7 +187,7 @@ pub(super) fn small_set(
     if !adapts(settings, chosen, config) {
         return Ok(None);
     }
-    let adapted = as_preset(chosen, &config.recipe).for_small_set(train, validation);
+    let adapted = as_preset(chosen, &config.recipe).for_long_run(train).for_small_set(train, validation);
     let mut recipe = chosen.restate(Recipe { name: config.recipe.name.clone(), ..adapted })?;
     recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
     if recipe == config.recipe {
@@ -185,13 +216,14 @@ pub(super) fn layer_rates(
     net: &Net,
     head: Option<&HeadMapping>,
 ) -> Result<()> {
-    // A head with known classes does not need a higher rate.
-    if head.is_none_or(HeadMapping::is_known) && !chosen.states("layer_rates.*") {
+    // A head with known classes does not need the higher rate of fine-tuning.
+    let tunes = chosen.base == Some("finetune");
+    if tunes && head.is_none_or(HeadMapping::is_known) && !chosen.states("layer_rates.*") {
         recipe.layer_rates.remove(param_groups::HEAD);
     }
     // Nor do the other layers.
     let own_lr = settings.lr.is_none() && !chosen.states("lr");
-    if head.is_some_and(HeadMapping::is_known) && chosen.base == Some("finetune") && own_lr {
+    if tunes && head.is_some_and(HeadMapping::is_known) && own_lr {
         recipe.lr /= recipe::KNOWN_CLASSES;
     }
     recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;

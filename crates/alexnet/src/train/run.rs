@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::state;
 use super::{StopReason, Trainer, TrainerOptions, trainer};
 use crate::class_match::LabelOrder;
-use crate::distributed::{Communicator, Parallel, SingleProcess};
+use crate::distributed::{Communicator, SingleProcess};
 use crate::engine::init;
 use crate::formats::{self, Model};
 use crate::image::{JpegDecoding, Preprocess};
@@ -131,17 +131,29 @@ impl Settings {
         if more_held_out {
             (train, val) = data_sets(&mut config, false, &mut ())?;
         }
-        let adapted = match &chosen {
-            Some(chosen) => resolve::small_set(self, chosen, &mut config, train.len(), val.len())?,
+        let mut adapted = match &chosen {
+            Some(chosen) => resolve::adapt(self, chosen, &mut config, train.len(), val.len())?,
             None => None,
         };
+        if let Some(chosen) = chosen.as_ref().filter(|chosen| chosen.recipe.batch_norm) {
+            // Parts of a batch with a single image cannot be normalised. A recipe that says so is refused below.
+            if config.recipe.batch_norm && !chosen.states("batch_norm") {
+                let normalised = config.recipe.prepare(config.net()?);
+                let parts = self.parallel.partition(&**ranks, config.blocks)?.blocks;
+                if fold::check_batches(&normalised, &config.recipe, train.len(), parts).is_err() {
+                    config = resolve::without_batch_norm(self, chosen, config)?;
+                    adapted = resolve::adapt(self, chosen, &mut config, train.len(), val.len())?;
+                }
+            }
+            if !config.recipe.batch_norm {
+                observer.note(
+                    "note: batch_norm is off: it needs several images in each part of a batch, and is not for --from, nets that \
+                     have their own, and processes that share the layers of the net",
+                );
+            }
+        }
         let adapted = adapted.map(|keys| keys + if more_held_out { "; a fifth of the images for validation" } else { "" });
 
-        // Weights trained without normalisation would not fit a net with it, and towers have none.
-        if config.recipe.batch_norm && resumed.is_none() && (config.from.is_some() || self.parallel != Parallel::Data) {
-            observer.note("note: batch_norm is off with --from and with processes that share the layers of the net");
-            config.recipe.batch_norm = false;
-        }
         let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
         if preprocess.as_ref().map_or(config.recipe.jpeg, |preprocess| preprocess.jpeg) == JpegDecoding::Scaled {
             observer.note("note: large JPEG files are decoded at reduced size (jpeg: scaled), as the model will do from now on");

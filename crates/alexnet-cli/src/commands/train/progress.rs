@@ -118,7 +118,9 @@ impl ProgressPrinter {
             crate::output::path(run.dir.path())
         ));
         if let Some(adapted) = run.adapted {
-            self.line(&format!("adapted to a small set: {adapted}; an explicit --batch or --lr keeps the recipe unchanged"));
+            self.line(&format!(
+                "adapted to this set and these epochs: {adapted}; an explicit --batch or --lr keeps the recipe unchanged"
+            ));
         }
         if self.last_is_best && !val.is_empty() {
             self.line(&format!(

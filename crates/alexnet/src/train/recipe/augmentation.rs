@@ -349,7 +349,7 @@ mod tests {
     /// What earlier versions stored.
     #[test]
     fn stored_forms_are_unchanged() {
-        let stored = |name: &str| serde_json::to_string(&by_name(name).unwrap().augment).unwrap();
+        let stored = |name: &str| serde_json::to_string(&by_name(name).unwrap().without_batch_norm().augment).unwrap();
         for name in NAMES {
             let expected = match name {
                 "torchvision" => r#"{"kind":"random_resized_crop","scale":[0.08,1.0],"ratio":[0.75,1.3333334]}"#,
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn earlier_recipes_have_the_loaders_of_before() {
-        let of = |name: &str| Augment { mix: Mix::default(), ..by_name(name).unwrap().augment(None) };
+        let of = |name: &str| Augment { mix: Mix::default(), ..by_name(name).unwrap().without_batch_norm().augment(None) };
         assert_eq!(of("quick"), Augment::crop_mirror());
         assert_eq!(of("torchvision"), Augment::random_resized_crop());
         assert_eq!(Augment { mix: Mix::default(), ..Augmentation::none().augment(1, None) }, Augment::none());

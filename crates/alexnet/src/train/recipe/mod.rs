@@ -1,5 +1,6 @@
 //! Training recipes as data; [`by_name`] returns the presets.
 
+mod adapt;
 mod augmentation;
 mod build;
 mod earlier;
@@ -11,13 +12,13 @@ mod monitor;
 mod presets;
 mod render;
 mod schedule;
-mod small;
 mod source;
 #[cfg(test)]
 mod tests;
 mod warmup;
 
 pub use crate::data::loader::Sampling;
+pub use adapt::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 pub use augmentation::{Augmentation, Auto, CropKind};
 pub(crate) use edit::Change;
 pub use ema::Ema;
@@ -25,7 +26,6 @@ pub use loss::{ClassWeights, LossSettings};
 pub use monitor::Monitor;
 pub use presets::{KNOWN_CLASSES, NAMES, by_name, summary};
 pub use schedule::{Progress, Schedule, ScheduleState};
-pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 pub(crate) use source::Chosen;
 pub use source::FILE;
 

@@ -109,7 +109,7 @@ fn he_scales_every_layer_by_fan_in_and_the_last_one_small() {
 #[test]
 fn small_sets_scale_by_fan_in_corrected_for_pools_and_dropout() {
     let net = crate::net::presets::by_name("torchvision").unwrap();
-    let recipe = by_name("quick").unwrap().for_small_set(54, 6);
+    let recipe = by_name("quick").unwrap().without_batch_norm().for_small_set(54, 6);
     let deviation = |net: &crate::net::Net, name: &str| match net.layers[net.layer(name).unwrap()].op {
         Op::Conv { weight_init: WeightInit::Normal(x), .. } | Op::Linear { weight_init: WeightInit::Normal(x), .. } => x,
         _ => panic!("unexpected initialisation of {name}"),
@@ -164,22 +164,27 @@ fn every_recipe_keeps_its_name_roundtrips_json_and_is_valid() {
 #[test]
 fn small_sets_get_enough_steps_of_all_images_and_large_ones_are_unchanged() {
     let quick = by_name("quick").unwrap();
-    for train in 2..SMALL_SET {
-        let recipe = quick.clone().for_small_set(train, 6);
+    let plain = quick.clone().without_batch_norm();
+    for (train, recipe) in (2..SMALL_SET).flat_map(|train| [(train, &quick), (train, &plain)]) {
+        let recipe = recipe.clone().for_small_set(train, 6);
         recipe.check().unwrap();
         let (steps, rest) = (train.div_ceil(recipe.batch), train % recipe.batch);
-        assert!(!recipe.drop_last && recipe.batch <= 20 && steps * recipe.epochs >= 50, "{train}: {recipe:?}");
+        let (largest, enough) = if recipe.batch_norm { (40, 240) } else { (20, 400) };
+        assert!(!recipe.drop_last && recipe.batch <= largest && steps * recipe.epochs >= 50, "{train}: {recipe:?}");
         assert!(rest == 0 || 2 * rest >= recipe.batch && rest > 1, "{train}: a last batch of {rest} of {}", recipe.batch);
-        assert!(steps * recipe.epochs >= 400 || recipe.epochs == 100, "{train}: {recipe:?}");
+        assert!(steps * recipe.epochs >= enough || recipe.epochs == 100, "{train}: {recipe:?}");
+        assert!(recipe.batch_norm == (quick.adapts_to(train) && train >= 16 && recipe.dropout.is_some()), "{train}: {recipe:?}");
         // The warm-up is a fraction of all steps, not of an epoch.
         let at = |step| Progress { epoch: 0, step, steps_per_epoch: steps as u64, drops: 0 };
         let rise = steps * recipe.epochs / 10;
         assert!(recipe.lr_at(at(0)) < recipe.lr / 5.0 && recipe.lr_at(at(rise as u64)) > 0.9 * recipe.lr, "{train}");
     }
     let of = |train| quick.clone().for_small_set(train, 6);
-    assert_eq!((of(54).batch, of(54).epochs), (6, 50));
-    assert_eq!([8, 48, 64, 600].map(|train| of(train).lr), [0.001, 0.0015, 0.002, 0.002]);
-    assert_eq!(of(SMALL_SET), quick);
+    let of_plain = |train| plain.clone().for_small_set(train, 6);
+    assert_eq!((of_plain(54).batch, of_plain(54).epochs), (6, 50));
+    assert_eq!((of(54).batch, of(54).epochs, of(54).lr), (12, 48, 0.04));
+    assert_eq!([8, 48, 64, 600].map(|train| of_plain(train).lr), [0.001, 0.0015, 0.002, 0.002]);
+    assert_eq!((of(SMALL_SET), of_plain(SMALL_SET)), (quick.clone(), plain));
     assert_eq!(quick.clone().for_small_set(300, 60).best, Choice::Validation);
     assert_eq!(of(300).best, Choice::Last);
     for name in NAMES.into_iter().filter(|name| *name != "quick") {
@@ -188,11 +193,25 @@ fn small_sets_get_enough_steps_of_all_images_and_large_ones_are_unchanged() {
 }
 
 #[test]
+fn long_runs_get_more_augmentation() {
+    let quick = by_name("quick").unwrap();
+    let of = |epochs, train| Recipe { epochs, ..quick.clone() }.for_long_run(train);
+    let changed =
+        |recipe: &Recipe| quick.differences(recipe).unwrap().into_iter().map(|[key, _, value]| format!("{key} = {value}"));
+    assert_eq!(changed(&of(60, 3000)).collect::<Vec<_>>(), ["epochs = 60", "augment.auto = \"trivial\""]);
+    for (epochs, train) in [(59, 3000), (100, 100)] {
+        assert_eq!(of(epochs, train), Recipe { epochs, ..quick.clone() });
+    }
+    let plain = Recipe { epochs: 90, ..quick.clone().without_batch_norm() };
+    assert_eq!(plain.clone().for_long_run(3000), plain);
+}
+
+#[test]
 fn another_optimizer_brings_its_own_settings_and_rate() {
     let quick = by_name("quick").unwrap();
     let adamw = quick.clone().with_optimizer("adamw").unwrap();
     adamw.check().unwrap();
-    assert_eq!((adamw.lr, adamw.optimizer), (0.0003, AdamW::default().into()));
+    assert_eq!((adamw.lr, adamw.optimizer), (0.004, AdamW::default().into()));
     assert_eq!(adamw.step_at(at(3)).number, 31);
     assert_eq!(quick.clone().with_optimizer("sgd").unwrap(), quick);
     assert!(quick.with_optimizer("adam").unwrap_err().to_string().contains("sgd, adamw"));

@@ -116,7 +116,7 @@ fn what_is_stated_stays_and_the_rest_follows() {
         Chosen::open(path.to_str().unwrap(), base).unwrap().with(changes).unwrap()
     };
     let lr = |text: &str, changes: &[&str]| chosen(text, "quick", changes).recipe.lr;
-    assert_eq!(lr("", &["optimizer=adamw"]), 0.0003);
+    assert_eq!(lr("base = \"simple\"", &["optimizer=adamw"]), 0.001);
     assert_eq!(lr("lr = 0.02", &["optimizer=adamw"]), 0.02);
     assert_eq!(lr("optimizer = \"adamw\"\nlr = 0.02", &["optimizer=sgd"]), 0.02);
     assert_eq!(lr("lr = 0.02", &["optimizer=adamw", "lr=0.03"]), 0.03);
@@ -127,7 +127,7 @@ fn what_is_stated_stays_and_the_rest_follows() {
     assert_eq!(adamw.restate(by_name("simple").unwrap()).unwrap().lr, 0.02);
     // Biases decay as the weights do, where they did.
     let decays = |text: &str, changes: &[&str]| {
-        let recipe = chosen(text, "quick", changes).recipe;
+        let recipe = chosen(text, "simple", changes).recipe;
         (recipe.weight_decay, recipe.bias_weight_decay)
     };
     assert_eq!(decays("weight_decay = 0.01", &[]), (0.01, 0.01));
