@@ -42,7 +42,8 @@ pub(crate) fn names() -> impl TypedValueParser<Value = String> {
     PossibleValuesParser::new(ALL.iter().map(value)).map(|name| presets::current_name(&name).to_string())
 }
 
-fn activations() -> impl TypedValueParser<Value = Activation> {
+/// Parser of activation functions.
+pub(crate) fn activations() -> impl TypedValueParser<Value = Activation> {
     const ALL: [Activation; 3] = [Activation::Relu, Activation::Tanh, Activation::Sigmoid];
     PossibleValuesParser::new(ALL.map(Activation::name))
         .map(|name| ALL.into_iter().find(|a| a.name() == name).unwrap_or(Activation::Relu))

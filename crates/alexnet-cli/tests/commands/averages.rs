@@ -73,7 +73,7 @@ fn a_range_test_prints_a_curve_and_suggestions() {
     let found = last_json(&[&test[..], &["--json", "--out", text(&svg)]].concat());
     let steps = found["steps"].as_array().expect("steps");
     assert!(steps.len() > 3 && steps[0]["lr"].as_f64().expect("a rate") < 1.01e-4, "{found}");
-    assert_eq!(found["recipe_lr"], 0.003);
+    assert_eq!(found["recipe_lr"], 0.04);
     assert!(std::fs::read_to_string(&svg).expect("a curve").contains("<polyline"));
     let table = done(&[&test[..], &["--highest", "0.5"]].concat());
     assert!(table.contains("learning rate") && table.contains("suggest"), "{table}");

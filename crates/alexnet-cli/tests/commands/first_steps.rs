@@ -143,7 +143,7 @@ fn a_run_on_a_large_set_keeps_the_recipe() {
     ]);
     assert_eq!(end["steps"], 1);
     let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
-    for line in ["batch = 32", "drop_last = true", "lr = 0.003", "init = \"he\"", "warmup = 0.05", "epochs = 12"] {
+    for line in ["batch = 64", "drop_last = true", "lr = 0.04", "init = \"he\"", "warmup = 0.05", "epochs = 8"] {
         assert!(config.contains(&format!("{line}\n")), "no {line} in {config}");
     }
     assert!(!config.contains("best ="), "{config}");

@@ -41,7 +41,20 @@ fn training_from_a_raw_pack_equals_training_from_the_folder() {
     fails(1, &["data", "pack", text(&at("set")), text(&at("x")), "--size", "original", "--raw"], &["--raw needs a --size"]);
     let trained = |data: &str| {
         let run = at(&format!("run-{data}"));
-        let train = ["train", "--net", "slim", "--image-size", "96", "--batch", "2", "--epochs", "2", "--no-report"];
+        let train = [
+            "train",
+            "--recipe",
+            "simple",
+            "--net",
+            "slim",
+            "--image-size",
+            "96",
+            "--batch",
+            "2",
+            "--epochs",
+            "2",
+            "--no-report",
+        ];
         done(&[train.as_slice(), &["--data", text(&at(data)), "--out", text(&run)]].concat());
         run.join("last.safetensors")
     };

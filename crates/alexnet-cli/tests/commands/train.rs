@@ -214,7 +214,7 @@ fn unequal_classes_early_stops_and_snapshots() {
     // A port that is in use leaves no run folder.
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = format!("--dashboard={}", taken.local_addr().expect("an address").port());
-    fails(1, &[&small[..], &[&port, "--out", text(&at("no"))]].concat(), &["cannot listen", "another port"]);
+    fails(1, &[&small[..small.len() - 1], &[&port, "--out", text(&at("no"))]].concat(), &["cannot listen", "another port"]);
     assert!(!at("no").exists());
     fails(1, &["train", "--data", text(&set), "--val-share", "0", "--patience", "1"], &["need validation images"]);
     fails(
@@ -222,4 +222,28 @@ fn unequal_classes_early_stops_and_snapshots() {
         &["train", "--data", text(&set), "--val-share", "0", "--keep", "best:1"],
         &["--keep best:1 needs validation images"],
     );
+}
+
+#[test]
+fn a_run_has_its_own_activation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    for (class, colour) in [("red", [0, 0, 255]), ("blue", [255, 0, 0])] {
+        (0..4).for_each(|i| ramp(&at("set").join(class).join(format!("{i}.bmp")), colour));
+    }
+    let (set, run, no) = (at("set"), at("run"), at("no"));
+    let net = ["train", "--data", text(&set), "--image-size", "63", "--batch", "4", "--epochs", "1", "--no-report"];
+    done(&[&net[..], &["--activation", "tanh", "--max-steps", "1", "--out", text(&run)]].concat());
+    let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
+    assert!(config.contains("activation = \"tanh\"\n"), "{config}");
+    let other = ["--activation sigmoid", "the run has tanh"];
+    fails(1, &["train", "--resume", text(&run), "--activation", "sigmoid"], &other);
+    done(&["train", "--resume", text(&run), "--activation", "tanh"]);
+    let model = run.join("last.safetensors");
+    let bytes = std::fs::read(&model).expect("a model");
+    let header = String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 15)]);
+    assert!(header.contains("tanh7") && !header.contains("relu"), "{header}");
+    let tune = ["train", "--from", text(&model), "--data", text(&set), "--activation", "relu", "--out", text(&no)];
+    fails(1, &tune, &["--activation relu", "keeps its own"]);
+    fails(2, &["train", "--activation", "gelu"], &["relu, tanh, sigmoid"]);
 }

@@ -12,6 +12,7 @@ pub(super) fn config() -> Config {
     Config {
         net: "slim".into(),
         image_size: 96,
+        activation: None,
         data: None,
         data_root: None,
         data_classes: None,

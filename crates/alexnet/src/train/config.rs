@@ -4,7 +4,7 @@ use super::recipe::Recipe;
 use super::snapshots::Snapshots;
 use crate::class_match::LabelOrder;
 use crate::data::Source;
-use crate::net::Net;
+use crate::net::{Activation, Net};
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ pub struct Config {
     pub net: String,
     /// Image size in pixels (rows and columns).
     pub image_size: usize,
+    /// Activation function after every hidden layer; `None` for the net's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
     /// Training images; `None` for the built-in set.
     pub data: Option<PathBuf>,
     /// Validation images; `None` for a fraction of the training images, or the built-in set's own.
@@ -94,7 +97,10 @@ impl Config {
     pub fn net(&self) -> Result<Net> {
         let net = crate::net::presets::by_name(&self.net)?.with_image_size(self.image_size);
         net.check_image_size()?;
-        Ok(net)
+        Ok(match self.activation {
+            Some(activation) => net.with_activation(activation),
+            None => net,
+        })
     }
 }
 
@@ -112,6 +118,7 @@ mod tests {
             let config = Config {
                 net: "torchvision".into(),
                 image_size: 128,
+                activation: (name == "paper").then_some(Activation::Tanh),
                 data: Some("a folder/ä".into()),
                 val: None,
                 data_root: None,

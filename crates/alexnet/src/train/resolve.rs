@@ -3,12 +3,12 @@
 use super::config::Config;
 use super::finetune::HeadMapping;
 use super::param_groups;
-use super::recipe::{self, Change, Chosen, Recipe};
+use super::recipe::{self, Augmentation, Change, Chosen, CropKind, Recipe};
 use super::run_options;
 use super::settings::Settings;
 use crate::distributed::Parallel;
 use crate::formats::Model;
-use crate::net::{Net, presets};
+use crate::net::{Activation, Net, presets};
 use crate::{Error, Result, labels};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,13 +53,15 @@ fn may_normalise(settings: &Settings, start: Option<&Model>) -> Result<bool> {
     Ok(start.is_none() && settings.parallel == Parallel::Data && !presets::by_name(net_name(settings))?.has_batch_norm())
 }
 
-/// The chosen recipe with the options of a new run, with or without batch normalisation.
+/// The chosen recipe with the options of a new run, with or without batch normalisation. Without, a recipe that builds on one with
+/// it builds on that for plain nets.
 fn with_options(settings: &Settings, chosen: &Chosen, start: Option<&Model>, normalised: bool) -> Result<Recipe> {
     let mut recipe = chosen.recipe.clone();
-    if recipe.batch_norm && !normalised {
-        let plain = chosen.restate(as_preset(chosen, &recipe).without_batch_norm())?;
-        recipe = Recipe { name: recipe.name, batch_norm: false, ..plain };
+    let batch_norm = recipe.batch_norm && normalised;
+    if let Some(base) = chosen.base.map(recipe::by_name).transpose()?.filter(|base| base.batch_norm && !batch_norm) {
+        recipe = Recipe { name: recipe.name, ..chosen.restate(base.without_batch_norm())? };
     }
+    recipe.batch_norm = batch_norm;
     let built_in = settings.data.is_none() && start.is_none() && !chosen.states("epochs");
     let own = if built_in { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = settings.epochs.unwrap_or(own);
@@ -83,13 +85,25 @@ fn with_options(settings: &Settings, chosen: &Chosen, start: Option<&Model>, nor
 /// # Errors
 /// A stated key that this recipe does not have.
 pub(super) fn without_batch_norm(settings: &Settings, chosen: &Chosen, config: Config) -> Result<Config> {
-    let recipe = with_options(settings, chosen, None, false)?;
+    let mut recipe = with_options(settings, chosen, None, false)?;
+    recipe.augment = cached_crops(chosen, recipe.augment, config.image_size);
     Ok(Config { blocks: settings.deterministic.or(micro_batches(settings, &recipe)), recipe, ..config })
+}
+
+/// Short side from which `quick` takes its random crops, as a multiple of the image size: photographs of cameras would otherwise be
+/// decoded anew in every epoch, since few of them fit into the cache. A crop of the mean area has 0.82 of it.
+const CROPPED_FROM: f64 = 1.5;
+
+/// The augmentation with random crops of reduced images, if the recipe builds on `quick` and does not say from what they are.
+fn cached_crops(chosen: &Chosen, augment: Augmentation, image_size: usize) -> Augmentation {
+    let own = chosen.base == Some("quick") && augment.kind == CropKind::RandomResizedCrop && !chosen.states("augment.short_side");
+    let side = || ((image_size as f64 * CROPPED_FROM).round() as usize).clamp(16, 8192);
+    Augmentation { short_side: if own { Some(side()) } else { augment.short_side }, ..augment }
 }
 
 /// Resolves the settings of a new run. `start` is the model of --from.
 pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) -> Result<Config> {
-    let recipe = with_options(settings, chosen, start, may_normalise(settings, start)?)?;
+    let mut recipe = with_options(settings, chosen, start, may_normalise(settings, start)?)?;
     if start.is_none() && (settings.labels.is_some() || settings.label_order.is_some()) {
         return invalid("--labels, --label-order: need --from".into());
     }
@@ -98,6 +112,9 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
     }
     if settings.data.is_none() && (settings.data_root.is_some() || settings.data_classes.is_some()) {
         return invalid("--root, --classes: need --data".into());
+    }
+    if let Some(activation) = settings.activation.filter(|_| start.is_some()) {
+        return invalid(format!("--activation {}: the model of --from keeps its own; omit one of the two", activation.name()));
     }
     let val_share = settings.val_share.unwrap_or(0.1);
     if !(0.0..1.0).contains(&val_share) {
@@ -114,9 +131,11 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
             (net.name, settings.image_size.unwrap_or(own))
         }
     };
+    recipe.augment = cached_crops(chosen, recipe.augment, image_size);
     let config = Config {
         net,
         image_size,
+        activation: settings.activation,
         data: absolute(settings.data.as_deref())?,
         val: absolute(settings.val.as_deref())?,
         data_root: absolute(settings.data_root.as_deref())?,
@@ -298,6 +317,10 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--lr", settings.lr.as_ref(), &recipe.lr, RUN)?;
     fixed("--accumulate", settings.accumulate.as_ref(), &recipe.accumulate, RUN)?;
     fixed("--image-size", settings.image_size.as_ref(), &config.image_size, RUN)?;
+    if let Some(activation) = settings.activation.filter(|activation| config.activation != Some(*activation)) {
+        let own = config.activation.map_or("the net's own", Activation::name);
+        return invalid(format!("--activation {}: {RUN} {own}, which cannot change; omit the option", activation.name()));
+    }
     fixed("--jpeg", settings.jpeg.as_ref(), &recipe.jpeg, RUN)?;
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", settings.val_share.as_ref(), &config.val_share, RUN)?;

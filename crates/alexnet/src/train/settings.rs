@@ -6,6 +6,7 @@ use super::snapshots::Keep;
 use crate::class_match::LabelOrder;
 use crate::distributed::Parallel;
 use crate::image::JpegDecoding;
+use crate::net::Activation;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Settings {
     pub lr: Option<f64>,
     /// Image size in pixels (rows and columns).
     pub image_size: Option<usize>,
+    /// Activation function after every hidden layer, instead of the net's own.
+    pub activation: Option<Activation>,
     /// Model file to fine-tune, in any format.
     pub from: Option<PathBuf>,
     /// Class names for `from`: a file, `imagenet` or `devkit`.
@@ -120,6 +123,7 @@ impl Default for Settings {
             accumulate: None,
             lr: None,
             image_size: None,
+            activation: None,
             from: None,
             labels: None,
             label_order: None,
@@ -227,6 +231,12 @@ impl Settings {
     #[must_use]
     pub fn image_size(self, size: usize) -> Settings {
         Settings { image_size: Some(size), ..self }
+    }
+
+    /// Sets the activation function after every hidden layer.
+    #[must_use]
+    pub fn activation(self, activation: Activation) -> Settings {
+        Settings { activation: Some(activation), ..self }
     }
 
     /// Sets the random seed.

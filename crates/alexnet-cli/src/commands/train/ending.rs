@@ -1,6 +1,7 @@
 //! What `train` prints at the end of a run.
 
 use crate::output::plural;
+use crate::progress::duration;
 use alexnet::train::recipe::Monitor;
 use alexnet::train::{CommStats, Finished, StopReason};
 use serde_json::{Value, json};
@@ -10,6 +11,8 @@ use std::time::Duration;
 pub(super) struct Ending {
     /// Time since the start of the process.
     pub(super) time: Duration,
+    /// Time in which the run was to end.
+    pub(super) budget: Option<Duration>,
     /// Metric by which epochs are compared.
     pub(super) monitor: Monitor,
     /// Whether the last model counts as the best because too few validation images exist to choose by.
@@ -54,7 +57,10 @@ impl Ending {
             0 => String::new(),
             n => format!("; {n} unreadable {}, see {}", plural(n as u64, "image"), dir.broken().display()),
         };
-        let time = if self.was_complete { String::new() } else { format!(" in {:.0} s", self.time.as_secs_f64()) };
+        // A step, a validation and a save are the least that a run takes.
+        let late = self.budget.filter(|budget| self.time > budget.mul_f64(1.05));
+        let late = late.map_or(String::new(), |budget| format!(", which is more than --time {}", duration(budget)));
+        let time = if self.was_complete { String::new() } else { format!(" in {:.0} s{late}", self.time.as_secs_f64()) };
         let steps = plural(step, "step");
         let mut lines = vec![format!("{step} {steps}{time}; {}{stopped}{broken}", self.best(run))];
         if stats.ranks > 1 && !quiet {
@@ -106,7 +112,13 @@ mod tests {
     fn the_ending_names_the_monitored_metric() {
         let dir = RunDir::of_other(Path::new("run"));
         let val = Some(Validation { loss: 1.5, top1: 0.5, top5: 1.0, macro_f1: Some(0.4) });
-        let ending = |monitor, last_is_best| Ending { time: Duration::from_secs(3), monitor, last_is_best, was_complete: false };
+        let ending = |monitor, last_is_best| Ending {
+            time: Duration::from_secs(3),
+            budget: None,
+            monitor,
+            last_is_best,
+            was_complete: false,
+        };
         let said = |ending: Ending, state: &State, reason| {
             let stats = CommStats { ranks: 1, bytes_per_step: 0.0, most_per_step: 0.0, seconds_per_step: 0.1 };
             let run = Finished { reason, state, step: 1, dir: &dir, stats };
@@ -116,6 +128,9 @@ mod tests {
         assert_eq!(line, "1 step in 3 s; best macro-F1 40.00 % in epoch 2: run/best.safetensors");
         assert_eq!((&json["monitor"], &json["best_macro_f1"]), (&"macro-f1".into(), &0.4.into()));
         assert_eq!((&json["best_top1"], &json["best_loss"]), (&0.5.into(), &1.5.into()));
+        let late = Ending { budget: Some(Duration::from_secs(1)), ..ending(Monitor::MacroF1, false) };
+        let (line, _) = said(late, &state(2, val), StopReason::Done);
+        assert!(line.starts_with("1 step in 3 s, which is more than --time 1s; best macro-F1"), "{line}");
         let (line, _) = said(ending(Monitor::MacroF1, true), &state(2, val), StopReason::Done);
         assert_eq!(line, "1 step in 3 s; macro-F1 40.00 % in epoch 2, the last: run/best.safetensors");
         let (line, _) = said(ending(Monitor::MacroF1, false), &state(0, val), StopReason::Done);

@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Image size in pixels (rows and columns) [default: the net's or the model's own; 96 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::pixels, help_heading = "Model")]
     image_size: Option<usize>,
+    /// Activation function after every hidden layer, as for `train`
+    #[arg(long, value_name = "NAME", value_parser = crate::net_option::activations(), help_heading = "Model")]
+    activation: Option<alexnet::net::Activation>,
     /// Model to fine-tune, as for `train`
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     from: Option<PathBuf>,
@@ -87,6 +90,7 @@ impl Args {
             optimizer: self.optimizer.clone(),
             batch: self.batch,
             image_size: self.image_size,
+            activation: self.activation,
             from: self.from.as_ref().map(|from| model_file::locate(from, quiet)).transpose()?,
             labels: self.labels.labels.clone(),
             label_order: self.labels.label_order.map(LabelOrder::from),

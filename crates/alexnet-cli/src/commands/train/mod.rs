@@ -19,6 +19,7 @@ use crate::{model_file, numbers, output};
 use alexnet::class_match::LabelOrder;
 use alexnet::distributed::{Communicator, Parallel};
 use alexnet::image::JpegDecoding;
+use alexnet::net::Activation;
 use alexnet::report::{RunReport, Writes};
 use alexnet::train::recipe::{Monitor, Optimizer};
 use alexnet::train::snapshots::Keep;
@@ -95,6 +96,9 @@ pub(crate) struct Args {
     /// Image size in pixels (rows and columns) [default: the net's or the model's own; 96 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::pixels, help_heading = "Model")]
     image_size: Option<usize>,
+    /// Activation function after every hidden layer [default: the network's own, relu]
+    #[arg(long, value_name = "NAME", value_parser = crate::net_option::activations(), help_heading = "Model")]
+    activation: Option<Activation>,
     /// Model to fine-tune: a file in any format supported by `inspect`, or the name of published weights (`alexnet pull` lists
     /// them). Its preprocessing is kept, scaled to --image-size. The head
     /// (the last layer) keeps its rows for classes matched by name; the others are initialized
@@ -212,6 +216,7 @@ impl Args {
             accumulate: self.accumulate,
             lr: self.lr,
             image_size: self.image_size,
+            activation: self.activation,
             from: self.from.as_ref().map(|from| model_file::locate(from, quiet)).transpose()?,
             labels: self.labels.labels.clone(),
             label_order: self.labels.label_order.map(LabelOrder::from),

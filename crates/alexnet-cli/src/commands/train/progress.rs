@@ -41,6 +41,8 @@ pub(super) struct ProgressPrinter {
     classes: usize,
     /// Whether the last model counts as the best because too few validation images exist to choose by.
     last_is_best: bool,
+    /// Time in which the run is to end.
+    budget: Option<Duration>,
     /// Metric by which epochs are compared.
     monitor: Monitor,
     /// Whether the run was complete before this process.
@@ -76,6 +78,7 @@ impl ProgressPrinter {
             warnings,
             classes,
             last_is_best,
+            budget: None,
             monitor: Monitor::default(),
             was_complete: false,
             has_chance_level: true,
@@ -295,6 +298,7 @@ impl Observer for ProgressPrinter {
 
     fn started(&mut self, run: &Started<'_>) -> alexnet::Result<()> {
         let recipe = &run.config.recipe;
+        self.budget = run.config.time.and_then(|time| Duration::try_from_secs_f64(time).ok());
         (self.epochs, self.classes, self.last_is_best) = (recipe.epochs, run.train.classes().len(), recipe.best == Choice::Last);
         (self.monitor, self.has_chance_level) = (recipe.monitor, recipe.loss.focal == 0.0);
         self.settings(run)?;
@@ -334,6 +338,7 @@ impl Observer for ProgressPrinter {
         self.bar.finish_and_clear();
         let ending = Ending {
             time: self.start.elapsed(),
+            budget: self.budget,
             monitor: self.monitor,
             last_is_best: self.last_is_best,
             was_complete: self.was_complete,

@@ -145,7 +145,7 @@ mod tests {
         let quick = by_name("quick").expect("a recipe");
         let lines =
             |recipe: &Recipe, train, validation, from| before(&Setting { recipe, train, validation, from, own: true }).join("\n");
-        let small = lines(&quick, 54, 6, false);
+        let small = lines(&Recipe { batch: 32, ..quick.clone() }, 54, 6, false);
         assert!(small.contains("only 6 validation images") && small.contains("16.7 %"), "{small}");
         assert!(small.contains("54 images are few") && small.contains("--from"), "{small}");
         assert!(small.contains("skip 22 of 54 images"), "{small}");

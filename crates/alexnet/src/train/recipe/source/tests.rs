@@ -146,6 +146,20 @@ fn what_is_stated_stays_and_the_rest_follows() {
         let chosen = crate::train::resolve::choose(&settings, tunes).unwrap();
         assert_eq!((chosen.base, chosen.recipe.lr, chosen.recipe.optimizer.name()), (Some(base), 0.02, "adamw"));
     }
+    // Without batch normalisation, what is not stated is that of plain nets.
+    let resolved = |net: &str, changes: &[&str]| {
+        let plain = crate::train::Settings::default().net(net);
+        let settings = changes.iter().fold(plain, |settings, change| settings.set(*change));
+        let chosen = crate::train::resolve::choose(&settings, false).unwrap();
+        let recipe = crate::train::resolve::anew(&settings, &chosen, None).unwrap().recipe;
+        (recipe.batch_norm, recipe.batch, recipe.lr, recipe.augment.short_side)
+    };
+    // Random crops come from images of 1.5 times the size, 96 for the built-in set.
+    assert_eq!(resolved("torchvision", &[]), (true, 64, 0.04, Some(144)));
+    assert_eq!(resolved("torchvision", &["augment.short_side=none"]), (true, 64, 0.04, None));
+    assert_eq!(resolved("alexnet-bn", &[]), (false, 32, 0.003, None));
+    assert_eq!(resolved("torchvision", &["batch_norm=false"]), (false, 32, 0.003, None));
+    assert_eq!(resolved("torchvision", &["batch_norm=false", "lr=0.01"]), (false, 32, 0.01, None));
     // Changes of open_with come in any order.
     let changes = ["augment.scale=[0.5, 1]", "augment.kind=random_resized_crop"].map(String::from);
     assert_eq!(Recipe::open_with("quick", &changes).unwrap().augment.scale, Some([0.5, 1.0]));
