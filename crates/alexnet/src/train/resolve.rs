@@ -191,7 +191,7 @@ pub(super) fn more_held_out(settings: &Settings, chosen: &Chosen, config: &mut C
     more
 }
 
-/// Adapts the default recipe of a new run to a small set or a long run, if the options allow it; what was stated stays. Returns
+/// Adapts the default recipe of a new run to a small or large set and to a long run, as far as the options allow; what was stated stays. Returns
 /// the changed keys with their values, for messages.
 ///
 /// # Errors
@@ -203,10 +203,10 @@ pub(super) fn adapt(
     train: usize,
     validation: usize,
 ) -> Result<Option<String>> {
-    if !adapts(settings, chosen, config) {
-        return Ok(None);
+    let mut adapted = as_preset(chosen, &config.recipe).for_large_set(train).for_long_run(train);
+    if adapts(settings, chosen, config) {
+        adapted = adapted.for_small_set(train, validation);
     }
-    let adapted = as_preset(chosen, &config.recipe).for_long_run(train).for_small_set(train, validation);
     let mut recipe = chosen.restate(Recipe { name: config.recipe.name.clone(), ..adapted })?;
     recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
     if recipe == config.recipe {

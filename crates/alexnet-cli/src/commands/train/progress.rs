@@ -122,7 +122,7 @@ impl ProgressPrinter {
         ));
         if let Some(adapted) = run.adapted {
             self.line(&format!(
-                "adapted to this set and these epochs: {adapted}; an explicit --batch or --lr keeps the recipe unchanged"
+                "adapted to this set and these epochs: {adapted}; keys that you state with --set stay as they are"
             ));
         }
         if self.last_is_best && !val.is_empty() {

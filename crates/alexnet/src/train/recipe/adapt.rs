@@ -1,4 +1,4 @@
-//! Adaptations of the recipe `quick`: to small data sets, to long runs, and to nets that are trained without batch normalisation.
+//! Adaptations of the recipe `quick`: to small and large data sets, to long runs, and to nets that are trained without batch normalisation.
 //!
 //! `quick` was tuned for several thousand images. With 60 images, batches of 64 without the last incomplete one make
 //! no step at all. Without normalisation its learning rate is too high, and the loss stays at ln(classes).
@@ -17,6 +17,10 @@ pub const FEW_TO_VALIDATE: usize = 30;
 pub const SMALL_SET_VAL_SHARE: f64 = 0.2;
 /// Number of epochs from which a run is long: the images have been seen so often that they need more variety.
 const LONG: usize = 60;
+/// Number of images from which a set is large, and the least weight decay, that of the paper. A decay is a prior on the weights, whose
+/// share in the mean loss falls with the number of images.
+const LARGE: usize = 4000;
+const LEAST_DECAY: f64 = 5e-4;
 /// Fewest images of a small set that are normalised: with fewer, a batch hardly has statistics.
 const LEAST_NORMALISED: usize = 16;
 /// Warm-up of a small set, as a fraction of all steps.
@@ -77,6 +81,17 @@ impl Recipe {
         }
         let lr = divided((RATE_PER_IMAGE * batch as f64).clamp(RATE.0, RATE.1), adapted.optimizer.lr_divisor());
         Recipe { lr, init: Init::HeDropout, ..adapted }
+    }
+
+    /// Adapts the recipe to a set of `train` images: a weight decay in inverse proportion to their number, if it is large. Only `quick`
+    /// with batch normalisation changes.
+    #[must_use]
+    pub fn for_large_set(self, train: usize) -> Recipe {
+        if self.name != "quick" || !self.batch_norm || train <= LARGE {
+            return self;
+        }
+        let weight_decay = divided(self.weight_decay, train as f64 / LARGE as f64).max(LEAST_DECAY.min(self.weight_decay));
+        Recipe { weight_decay, ..self }
     }
 
     /// Adapts the recipe to a run of many epochs over `train` images: TrivialAugmentWide. Only `quick` with batch normalisation

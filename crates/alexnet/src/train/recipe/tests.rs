@@ -193,6 +193,17 @@ fn small_sets_get_enough_steps_of_all_images_and_large_ones_are_unchanged() {
 }
 
 #[test]
+fn large_sets_get_less_decay_down_to_that_of_the_paper() {
+    let quick = by_name("quick").unwrap();
+    let of = |train| quick.clone().for_large_set(train).weight_decay;
+    assert_eq!([10, 4000, 8000, 50_000, 80_000, 1_281_167].map(of), [0.01, 0.01, 0.005, 0.0008, 0.0005, 0.0005]);
+    let light = Recipe { weight_decay: 1e-5, ..quick.clone() };
+    assert_eq!(light.clone().for_large_set(50_000), light);
+    let plain = quick.without_batch_norm();
+    assert_eq!(plain.clone().for_large_set(50_000), plain);
+}
+
+#[test]
 fn long_runs_get_more_augmentation() {
     let quick = by_name("quick").unwrap();
     let of = |epochs, train| Recipe { epochs, ..quick.clone() }.for_long_run(train);
