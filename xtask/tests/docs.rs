@@ -101,7 +101,8 @@ fn links_between_pages_resolve() {
             let (path, fragment) = target.split_once('#').unwrap_or((target, ""));
             let linked = if path.is_empty() { page.clone() } else { page.with_file_name(path) };
             let is_page = linked.extension().is_some_and(|extension| extension == "md");
-            let has_fragment = || fragment.is_empty() || !is_page || anchors(&read(&linked)).iter().any(|anchor| anchor == fragment);
+            let has_fragment =
+                || fragment.is_empty() || !is_page || anchors(&read(&linked)).iter().any(|anchor| anchor == fragment);
             if !linked.exists() || !has_fragment() {
                 broken.push(format!("{}: {target}", page.display()));
             }
