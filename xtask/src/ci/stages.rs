@@ -1,4 +1,5 @@
-//! CI stages. The README's two commands are the stages `first-command` (with few steps) and `tests`.
+//! CI stages. The README's two commands are the stages `first-command` (with few steps) and `tests`;
+//! `tests/docs.rs` keeps the Chinese README's commands equal to them.
 //!
 //! Most of the time goes into compiling, so stages share builds: all optional features are linted as one set and
 //! tested as one set, and the README's commands use the default features. A stage with its own feature set compiles
