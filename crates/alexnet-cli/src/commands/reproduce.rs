@@ -150,14 +150,9 @@ fn say(study: &Study, progress: &Progress<'_>) {
                 return;
             }
             let left = runs - plan.finished;
-            let mut line = format!(
-                "{}: {} of {} x {}, {} epochs each",
-                study.name,
-                output::plural(runs as u64, "run"),
-                output::plural(plan.arms as u64, "arm"),
-                output::plural(plan.seeds as u64, "seed"),
-                plan.epochs
-            );
+            let count = |n: usize, noun: &str| format!("{n} {}", output::plural(n as u64, noun));
+            let (arms, seeds, epochs) = (count(plan.arms, "arm"), count(plan.seeds, "seed"), count(plan.epochs, "epoch"));
+            let mut line = format!("{}: {} of {epochs}, {arms} x {seeds}", study.name, count(runs, "run"));
             if plan.finished > 0 {
                 line += &format!("; {} finished", plan.finished);
             }
