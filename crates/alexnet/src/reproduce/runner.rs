@@ -195,10 +195,14 @@ fn train(
     let last = if begun { Run::read(folder)?.epochs.last().map(|row| (row.epoch as usize, row.train_top1)) } else { None };
     if !follower.is_over(last) {
         let report = RunReport::new(Writes { report: true, tensorboard: false }, arm.settings.threads, |_: &str| ());
-        let outcome = settings.run_in(&environment, &mut (&mut follower, report));
-        let outcome = outcome.map_err(|error| error.context(folder.display()))?;
-        if outcome.reason == StopReason::Interrupted && !follower.ended {
-            return Err(stopped());
+        match settings.run_in(&environment, &mut (&mut follower, report)) {
+            Ok(outcome) if outcome.reason == StopReason::Interrupted && !follower.ended => return Err(stopped()),
+            // In a race, a learning rate may be too high.
+            Err(error) if arm.race.is_some() && error.to_string().contains("is not finite") => {
+                (follower.tell)(Progress::Note(&format!("{}: {error}; it is out of the race", arm.title)));
+            }
+            Err(error) => return Err(error.context(folder.display())),
+            Ok(_) => (),
         }
     }
     // 0.7 GB of a net of the paper's size.

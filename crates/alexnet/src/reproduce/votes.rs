@@ -3,8 +3,8 @@
 use super::comparison::{epochs, net, notes, sized};
 use super::statistics::{difference, percent_over_seeds};
 use super::{Arm, Finding, Scale, Setup, Study, Table, Trained, Verdict};
-use crate::data::Dataset;
 use crate::data::loader::{Loader, Options};
+use crate::data::{Dataset, Demand, Source, Split, synthetic};
 use crate::engine::cpu::Cpu;
 use crate::engine::{Inference, load_model};
 use crate::image::crop::Crops;
@@ -64,16 +64,23 @@ pub(super) fn images(trained: &Trained<'_>) -> Result<(Arc<dyn Dataset>, Arc<dyn
         return data_sets(&mut config, false, &mut ());
     }
     let Some(model) = trained.setup.models.first() else { return Err(Error::Invalid("no model and no run".into())) };
-    let setup = trained.setup;
-    let source = match setup.val.as_ref().or(setup.data.as_ref()) {
-        Some(path) => {
-            crate::data::Source::new(path).open(crate::data::Split::Validation, crate::data::Demand::WithImages)?.source
-        }
-        None => crate::data::synthetic(crate::data::Split::Test, 0),
-    };
     let classes = formats::load(model, None)?.classes;
-    let source = eval::by_name(source, &classes)?;
-    Ok((source.clone(), source))
+    let open = |path: &PathBuf, split| -> Result<Arc<dyn Dataset>> {
+        let found = Source::new(path).open(split, Demand::WithImages)?.source;
+        eval::by_name(found, &classes).map_err(|error| error.context(path.display()))
+    };
+    let Setup { data, val, .. } = trained.setup;
+    Ok(match (data, val) {
+        (Some(data), Some(val)) => (open(data, Split::Train)?, open(val, Split::Validation)?),
+        (Some(data), None) => {
+            let images = open(data, Split::Validation)?;
+            (images.clone(), images)
+        }
+        (None, _) => {
+            let [train, val] = [Split::Train, Split::Test].map(|split| eval::by_name(synthetic(split, 0), &classes));
+            (train?, val?)
+        }
+    })
 }
 
 /// Probabilities that a net gives to the classes of images.
