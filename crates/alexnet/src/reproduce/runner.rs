@@ -99,6 +99,8 @@ impl Study {
                     record.finished.insert(name, seconds);
                     record.write(out)?;
                 }
+                // Only what is recorded, since a run without its state begins anew.
+                tidy(&folder)?;
                 runs[a].push(Run::read(&folder)?);
             }
         }
@@ -205,14 +207,18 @@ fn train(
             Ok(_) => (),
         }
     }
-    // 0.7 GB of a net of the paper's size.
+    Ok(Run::read(folder)?.seconds().unwrap_or_default())
+}
+
+/// Removes what a finished run no longer needs: 0.7 GB of a net of the paper's size.
+fn tidy(folder: &Path) -> Result<()> {
     for name in ["state.safetensors", "best.safetensors"] {
         match std::fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&folder.join(name), error)),
             _ => (),
         }
     }
-    Ok(Run::read(folder)?.seconds().unwrap_or_default())
+    Ok(())
 }
 
 /// Observer of a run that ends races and passes on what is to be told.
