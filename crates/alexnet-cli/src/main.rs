@@ -48,6 +48,9 @@ enum Command {
     Recipes(commands::recipes::Args),
     /// Find a learning rate by a range test: losses at growing rates
     LrFind(Box<commands::train::lr_find::Args>),
+    /// Put a claim of the paper to the test: train what it needs, and compare with the paper's number
+    #[command(after_help = commands::reproduce::EXAMPLES)]
+    Reproduce(Box<commands::reproduce::Args>),
     /// Average the weights of several models into one
     Average(commands::average::Args),
     /// Evaluate a model on a labelled data set
@@ -107,8 +110,8 @@ fn main() -> ExitCode {
     };
     // RUST_LOG=debug logs the algorithm of each layer.
     env_logger::Builder::from_default_env().init();
-    // On a signal, training saves and the server finishes accepted requests; every other command exits at once.
-    if !matches!(cli.command, Command::Train(_) | Command::Serve(_)) {
+    // On a signal, training and studies save, and the server finishes accepted requests; every other command exits at once.
+    if !matches!(cli.command, Command::Train(_) | Command::Serve(_) | Command::Reproduce(_)) {
         commands::dist_args::end_on_signal();
     }
     let result = match cli.command {
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Recipes(args) => commands::recipes::run(&args, cli.quiet),
         Command::LrFind(args) => commands::train::lr_find::run(&args, cli.quiet),
+        Command::Reproduce(args) => commands::reproduce::run(&args, cli.quiet),
         Command::Average(args) => commands::average::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Report(args) => commands::report::run(&args, cli.quiet),

@@ -63,6 +63,7 @@ pub mod pretrained;
 pub mod quality;
 pub mod quantize;
 pub mod report;
+pub mod reproduce;
 pub mod selftest;
 pub mod tensorboard;
 pub mod train;

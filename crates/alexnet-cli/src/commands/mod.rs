@@ -25,6 +25,7 @@ pub(crate) mod pull;
 pub(crate) mod quantize;
 pub(crate) mod recipes;
 pub(crate) mod report;
+pub(crate) mod reproduce;
 pub(crate) mod selftest;
 pub(crate) mod serve;
 mod signals;

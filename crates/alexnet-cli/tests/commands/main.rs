@@ -18,6 +18,7 @@ mod pack;
 mod pipes;
 mod pull;
 mod recipes;
+mod reproduce;
 mod train;
 
 fn alexnet(arguments: &[&str]) -> Output {

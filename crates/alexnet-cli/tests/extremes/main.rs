@@ -11,7 +11,7 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 42] = [
+const WORDS: [&str; 43] = [
     "KEY=VALUE",
     "TIME",
     "auto|none|FILE",
@@ -54,6 +54,7 @@ const WORDS: [&str; 42] = [
     "FORMAT",
     "LIST",
     "WORDS",
+    "PARTS",
 ];
 /// Extreme values: out of range, not finite, or not numbers.
 const EXTREMES: [&str; 8] = ["18446744073709551615", "99999999999", "100000", "-1", "nan", "inf", "1e308", "0"];
@@ -107,6 +108,7 @@ fn base(command: &[&str], model: &str) -> Vec<String> {
     let text = match command {
         ["train"] => "--data set --net slim --image-size 63 --epochs 1 --max-steps 1 --no-report -q --out run".to_string(),
         ["lr-find"] => "--data set --net slim --image-size 63 --steps 10 -q".into(),
+        ["reproduce"] => format!("error-rates --data set --model {model} --out study"),
         ["average"] => "missing --out average.safetensors".into(),
         ["eval"] => format!("--model {model} --data set"),
         ["predict"] => format!("set/red/0.bmp --model {model}"),

@@ -28,6 +28,7 @@ pub const ALL: &[Preset] = &[
     tutorial::TUTORIAL_TEXT,
     paper::PAPER,
     paper::HALF,
+    paper::ONE_TOWER,
     paper::NO_LRN,
     paper::NO_OVERLAP,
     cuda_convnet::ORIGINAL_145,

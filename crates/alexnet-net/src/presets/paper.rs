@@ -26,6 +26,15 @@ pub(super) const HALF: Preset = Preset {
     preprocess: cuda_convnet::INPUT,
 };
 
+pub(super) const ONE_TOWER: Preset = Preset {
+    name: "paper-one-tower",
+    about: "the paper's kernels without the split: each reads all maps",
+    source: "ours, for comparison with Krizhevsky et al. 2012, section 3.2",
+    build: one_tower,
+    naming: &ParamNaming::OWN,
+    preprocess: cuda_convnet::INPUT,
+};
+
 pub(super) const NO_LRN: Preset = Preset {
     name: "paper-no-lrn",
     about: "the paper without response normalisation (it costs 1.4 points)",
@@ -88,6 +97,16 @@ fn half() -> Net {
                 "conv3" | "conv4" => 192,
                 _ => *out,
             };
+        }
+        true
+    })
+}
+
+/// All kernels on one device, which the GPUs of 2012 had no memory for.
+fn one_tower() -> Net {
+    change("paper-one-tower", |_, op| {
+        if let Op::Conv { groups, .. } = op {
+            *groups = 1;
         }
         true
     })

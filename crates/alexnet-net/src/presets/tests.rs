@@ -13,6 +13,8 @@ const TABLE: &[Row] = &[
     ("tutorial-text",    224, [54, 27, 27, 13, 13, 6], 62_378_344, 1_131_457_664),
     ("paper",            224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("paper-half",       224, [55, 27, 27, 13, 13, 6], 59_798_312,   391_514_384),
+    // paper plus conv2, conv4 and conv5 once more: 307,200 + 663,552 + 442,368 weights
+    ("paper-one-tower",  224, [55, 27, 27, 13, 13, 6], 62_378_344, 1_135_256_096),
     ("paper-no-lrn",     224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     // conv2 on 26 x 26 instead of 27 x 27 and conv5 on 11 x 11 instead of 13 x 13; computed by hand:
     // 724,406,816 - 307,200 (27^2 - 26^2) - 442,368 (13^2 - 11^2)
@@ -144,8 +146,17 @@ fn normalisation_matches_each_source() {
 
 #[test]
 fn dropout_matches_each_source() {
-    let at_inference =
-        ["paper", "paper-half", "paper-no-lrn", "paper-no-overlap", "original-145", "original-146", "owt", "paddle"];
+    let at_inference = [
+        "paper",
+        "paper-half",
+        "paper-one-tower",
+        "paper-no-lrn",
+        "paper-no-overlap",
+        "original-145",
+        "original-146",
+        "owt",
+        "paddle",
+    ];
     for preset in ALL {
         let style =
             if at_inference.contains(&preset.name) { DropoutStyle::ScaleAtInference } else { DropoutStyle::ScaleInTraining };

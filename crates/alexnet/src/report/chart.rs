@@ -14,7 +14,7 @@ const MOST_POINTS: usize = 400;
 
 /// Unit of a chart's values.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// Nats or rates, with a few digits.
     Number,
     /// Fractions, shown as percentages.
@@ -50,27 +50,27 @@ fn short(value: f64) -> String {
 }
 
 /// A curve of a chart.
-pub(super) struct Series {
-    pub(super) name: String,
+pub(crate) struct Series {
+    pub(crate) name: String,
     /// Index of the page's colour, from 1.
-    pub(super) colour: usize,
+    pub(crate) colour: usize,
     /// Whether to draw a faint line without points, for the noise behind a mean.
-    pub(super) faint: bool,
+    pub(crate) faint: bool,
     /// Points; non-finite values interrupt the curve.
-    pub(super) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// A chart of curves over a common x axis.
-pub(super) struct Chart<'a> {
-    pub(super) title: &'a str,
+pub(crate) struct Chart<'a> {
+    pub(crate) title: &'a str,
     /// Unit of the x axis, such as `epoch`.
-    pub(super) x: &'a str,
-    pub(super) unit: Unit,
+    pub(crate) x: &'a str,
+    pub(crate) unit: Unit,
     /// Whether the y axis is logarithmic; values must be positive.
-    pub(super) log: bool,
-    pub(super) series: Vec<Series>,
+    pub(crate) log: bool,
+    pub(crate) series: Vec<Series>,
     /// Text shown if there is nothing to draw.
-    pub(super) empty: &'a str,
+    pub(crate) empty: &'a str,
 }
 
 /// Axis: scale and tick values.
@@ -112,7 +112,7 @@ fn nice_step(least: f64, whole: bool) -> f64 {
 
 impl Chart<'_> {
     /// Formats the chart as an HTML figure.
-    pub(super) fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let visible = |y: f64| y.is_finite() && (!self.log || y > 0.0);
         let series: Vec<(&Series, Vec<(f64, f64)>)> = self.series.iter().map(|s| (s, thinned(&s.points))).collect();
         let all =

@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 /// Escapes text for HTML and quoted attributes. Control characters become spaces.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
             '&' => out.push_str("&amp;"),
@@ -20,29 +20,29 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Embeds a file's content as a data URL.
-pub(super) fn data_uri(kind: &str, bytes: &[u8]) -> String {
+pub(crate) fn data_uri(kind: &str, bytes: &[u8]) -> String {
     format!("data:{kind};base64,{}", BASE64_STANDARD.encode(bytes))
 }
 
 /// Formats a fraction as a percentage.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.2} %", share * 100.0) } else { NOT_FINITE.into() }
 }
 
 /// Formats a loss.
-pub(super) fn loss(value: f64) -> String {
+pub(crate) fn loss(value: f64) -> String {
     if value.is_finite() { format!("{value:.4}") } else { NOT_FINITE.into() }
 }
 
 /// Formats a learning rate.
-pub(super) fn rate(value: f64) -> String {
+pub(crate) fn rate(value: f64) -> String {
     if value.is_finite() { format!("{value:e}") } else { NOT_FINITE.into() }
 }
 
 const NOT_FINITE: &str = "not finite";
 
 /// Formats a duration in seconds.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "unknown".into();
     }
@@ -57,7 +57,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// Formats milliseconds since 1970 as date and time; the page's script converts it to local time.
-pub(super) fn time(at: u64) -> String {
+pub(crate) fn time(at: u64) -> String {
     let (days, seconds) = (at / 86_400_000, at / 1_000 % 86_400);
     // Days to a date by the Gregorian calendar's 400 years of 146,097 days, with years starting in March.
     let days = days.min(2_000_000) + 719_468;
@@ -76,7 +76,7 @@ pub(super) fn time(at: u64) -> String {
 }
 
 /// Formats a table of names and values.
-pub(super) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
+pub(crate) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let rows: String = rows
         .into_iter()
         .map(|(name, value)| format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), value))
@@ -85,7 +85,7 @@ pub(super) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> St
 }
 
 /// Formats a self-contained page that makes no requests.
-pub(super) fn page(title: &str, body: &str, live: bool) -> String {
+pub(crate) fn page(title: &str, body: &str, live: bool) -> String {
     let title = escape(title);
     let live = if live { " data-live" } else { "" };
     format!(

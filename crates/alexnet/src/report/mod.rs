@@ -3,14 +3,14 @@
 //! A [`Recorder`] receives the trainer's events. It writes `RUN/log.jsonl`, the only file with timestamps, and regularly
 //! generates the [`Page`] `RUN/report.html` from it, `config.toml` and `metrics.csv`. A [`Run`] reads all of these.
 
-mod chart;
+pub(crate) mod chart;
 pub mod compare;
 mod confusion;
 mod event_log;
 mod examples;
 mod filters;
 mod host_info;
-mod html;
+pub(crate) mod html;
 mod recorder;
 mod reliability;
 mod run;

@@ -139,7 +139,10 @@ impl Upcoming<'_> {
             batch: recipe.batch.min(self.train.len()),
             steps,
             time,
-            memory: memory.map(|used: u64| used + self.cached()),
+            // The average of the weights, and the weights as they are saved, without batch normalisation.
+            memory: memory.map(|used: u64| {
+                used + self.cached() + 4 * parameters * (u64::from(recipe.ema.is_some()) + u64::from(recipe.batch_norm))
+            }),
             disk: saved + 4 * parameters * snapshots,
             shorter: Vec::new(),
         };
@@ -217,7 +220,8 @@ impl Upcoming<'_> {
 
     /// Bytes of all training images as the cache holds them, estimated from their size after resizing.
     fn all_images(&self) -> u64 {
-        let side = self.loaders.preprocess.resize.side() as u64;
+        let reduced = self.config.recipe.augment.short_side;
+        let side = reduced.unwrap_or(self.loaders.preprocess.resize.side()) as u64;
         self.train.len() as u64 * (side * side * 3 * 4 / 3)
     }
 

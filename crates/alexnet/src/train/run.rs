@@ -6,7 +6,7 @@ use super::ema;
 use super::engines::{CpuEngines, EngineRequest, Engines};
 use super::finetune::{self, HeadMapping};
 use super::fold;
-use super::forecast::Upcoming;
+use super::forecast::{Forecast, Upcoming};
 use super::loaders::loaders;
 use super::lr_find::RangeTest;
 use super::observer::{Finished, Observer, Started};
@@ -41,6 +41,16 @@ pub struct Environment<'a> {
     pub engines: &'a dyn Engines,
     /// Flag that stops the run after the current step, with everything saved.
     pub stop: &'a AtomicBool,
+}
+
+/// What a run is prepared for.
+pub(super) enum Purpose<'a> {
+    /// The run itself.
+    Run,
+    /// A range test in its place.
+    RangeTest(&'a mut RangeTest),
+    /// Its forecast, in its place.
+    Forecast(&'a mut Option<Forecast>),
 }
 
 /// Outcome of a run.
@@ -84,15 +94,29 @@ impl Settings {
     /// # Errors
     /// As [`run`](Self::run), or another process has failed.
     pub fn run_in(&self, environment: &Environment<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
-        self.run_or_test(environment, observer, None)?.ok_or_else(|| Error::Invalid("the run has not started".into()))
+        let outcome = self.prepare_for(Purpose::Run, environment, observer)?;
+        outcome.ok_or_else(|| Error::Invalid("the run has not started".into()))
     }
 
-    /// As [`run_in`](Self::run_in); with a range test, this takes the place of the run, once everything is ready for the first step.
-    pub(super) fn run_or_test(
+    /// Forecast of a new run, measured on a few steps. Nothing is written.
+    ///
+    /// # Errors
+    /// Invalid settings, a run to resume among them, or images that cannot be read.
+    pub fn forecast(&self, environment: &Environment<'_>) -> Result<Forecast> {
+        if self.resume.is_some() {
+            return Err(Error::Invalid("only new runs have a forecast; omit the run to resume".into()));
+        }
+        let mut forecast = None;
+        self.prepare_for(Purpose::Forecast(&mut forecast), environment, &mut ())?;
+        forecast.ok_or_else(|| Error::Invalid("the run has no forecast".into()))
+    }
+
+    /// Prepares everything for the first step, and does what this is for.
+    pub(super) fn prepare_for(
         &self,
+        purpose: Purpose<'_>,
         environment: &Environment<'_>,
         observer: &mut dyn Observer,
-        test: Option<&mut RangeTest>,
     ) -> Result<Option<Outcome>> {
         let began = Instant::now();
         let Environment { ranks, engines, stop } = *environment;
@@ -180,7 +204,7 @@ impl Settings {
             }
         }
 
-        if test.is_some() {
+        if matches!(purpose, Purpose::RangeTest(_)) {
             RangeTest::prepare(&mut config.recipe, observer);
         }
         trainer::criterion(&config.recipe, !val.is_empty(), &*train)?;
@@ -210,6 +234,10 @@ impl Settings {
             request,
             max_steps: self.max_steps,
         };
+        if let Purpose::Forecast(forecast) = purpose {
+            *forecast = Some(upcoming.forecast()?);
+            return Ok(None);
+        }
         let wanted = first && resumed.is_none() && observer.wants_forecast();
         let forecast = wanted.then(|| upcoming.forecast()).transpose()?;
         let mut engine = engines.engine(&request)?;
@@ -221,7 +249,7 @@ impl Settings {
             _ => init::initialise(&mut *engine, config.seed)?,
         }
         drop(start);
-        if let Some(test) = test {
+        if let Purpose::RangeTest(test) = purpose {
             test.run(&mut *engine, &config.recipe, config.seed, loaders, train, val)?;
             return Ok(None);
         }

@@ -75,7 +75,7 @@ pub(crate) struct Args {
     set: Vec<String>,
     #[arg(long, value_name = "NAME", help = optimizer_help(), value_parser = PossibleValuesParser::new(Optimizer::NAMES), hide_possible_values = true, help_heading = "Recipe")]
     optimizer: Option<String>,
-    /// Number of epochs [default: the recipe's; 12 for the built-in set]
+    /// Number of epochs [default: the recipe's; 8 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
     /// Time in which the run ends, validated and saved, instead of a number of epochs: 90s, 30m, 1h30m. The learning-rate schedule

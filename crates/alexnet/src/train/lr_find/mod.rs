@@ -7,6 +7,7 @@ pub use curve::{LrCurve, LrPoint};
 
 use super::loaders::Loaders;
 use super::recipe::{Monitor, Recipe, Schedule};
+use super::run::Purpose;
 use super::run_dir::RunDir;
 use super::state::RunningTotals;
 use super::{Environment, Event, Observer, OnDecodeError, Settings, Trainer, TrainerOptions};
@@ -79,7 +80,7 @@ impl Settings {
             return Err(Error::Invalid("the range test starts a new model; omit the run to resume".into()));
         }
         let mut test = RangeTest { range, curve: None };
-        self.run_or_test(environment, observer, Some(&mut test))?;
+        self.prepare_for(Purpose::RangeTest(&mut test), environment, observer)?;
         test.curve.ok_or_else(|| Error::Invalid("the range test did not run".into()))
     }
 }
