@@ -204,7 +204,9 @@ pub fn backward_data(
                 for place in 0..places {
                     let window = &windows[(place * n + i) * depth..][..depth];
                     for (r, line) in window.chunks_exact(shape.s * c).enumerate() {
-                        let Some((row, column, skipped, count)) = shape.part(place / shape.q, place % shape.q, r) else { continue };
+                        let Some((row, column, skipped, count)) = shape.part(place / shape.q, place % shape.q, r) else {
+                            continue;
+                        };
                         let at = one.at(0, row, column);
                         for (sum, value) in image[at..at + count * c].iter_mut().zip(&line[skipped * c..]) {
                             *sum += value;
