@@ -38,6 +38,10 @@ impl Gpu {
         if !matches!(net.layers.last().map(|layer| &layer.op), Some(Op::Linear { .. })) {
             return Err(Error::Net(format!("{}: the last layer must be linear, because its outputs are the classes", net.name)));
         }
+        if let Some(layer) = net.local_layer() {
+            let message = format!("{}: layer {layer}: locally connected layers are only supported on the CPU", net.name);
+            return Err(Error::Net(message));
+        }
         if capacity == 0 {
             return Err(Error::Invalid("the batch size must be at least 1".into()));
         }

@@ -68,6 +68,8 @@ pub(crate) fn forward(
             avg_pool2d(x, AvgPoolOptions::new([*kernel; 2]).with_stride([*stride; 2])) * shares
         }
         (Op::AdaptiveAvgPool { out }, _) => adaptive_avg_pool2d(x, [*out; 2]),
+        // The engine refuses nets with locally connected layers.
+        (Op::LocalConv { .. }, _) => x,
         // The towers handle batch norms and dropout.
         (Op::BatchNorm { .. } | Op::Dropout { .. } | Op::Conv { .. } | Op::Linear { .. }, _) => x,
     }

@@ -15,6 +15,14 @@ enum Step {
         groups: usize,
         size: usize,
     },
+    LocalConv {
+        out: usize,
+        kernel: usize,
+        stride: usize,
+        top: usize,
+        left: usize,
+        size: usize,
+    },
     Activation(Activation),
     /// `n`, alpha for the plain sum, beta, `k`, columns.
     Lrn(usize, f32, f32, f32, usize),
@@ -48,6 +56,9 @@ fn steps(net: &Net) -> Result<Vec<Step>> {
         steps.push(match layer.op {
             Op::Conv { out, kernel, stride, pad, groups, .. } => {
                 Step::Conv { out, kernel, stride, top: pad.top, left: pad.left, groups, size }
+            }
+            Op::LocalConv { out, kernel, stride, pad, .. } => {
+                Step::LocalConv { out, kernel, stride, top: pad.top, left: pad.left, size }
             }
             Op::Activation { function } => Step::Activation(function),
             Op::Lrn { n, alpha, beta, k, divide_by_n, columns } => {

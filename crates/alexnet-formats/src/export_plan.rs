@@ -148,7 +148,7 @@ fn factors(net: &Net) -> Result<BTreeMap<String, f32>> {
     for layer in &net.layers {
         match layer.op {
             Op::Dropout { rate, style: DropoutStyle::ScaleAtInference } => pending *= 1.0 - rate,
-            Op::Conv { .. } | Op::Linear { .. } if pending != 1.0 => {
+            Op::Conv { .. } | Op::LocalConv { .. } | Op::Linear { .. } if pending != 1.0 => {
                 factors.insert(layer.name.clone(), pending);
                 pending = 1.0;
             }

@@ -42,6 +42,19 @@ fn step(op: &Op, shape: &LayerShape, x: &[f64], [weight, bias, mean, variance]: 
             };
             outputs(maps).map(unit).collect()
         }
+        Op::LocalConv { out: maps, kernel, stride, pad, .. } => {
+            let unit = |(map, row, column): (usize, usize, usize)| {
+                let own = (row * out + column) * maps + map;
+                let taps = |c: usize| {
+                    let weights = &weight[(own * channels + c) * kernel * kernel..];
+                    let map = &x[c * plane..];
+                    window(row, column, kernel, stride, pad.top, pad.left)
+                        .map(move |(at, pixel)| f64::from(weights[at]) * map[pixel])
+                };
+                f64::from(bias[own]) + (0..channels).flat_map(taps).sum::<f64>()
+            };
+            outputs(maps).map(unit).collect()
+        }
         Op::Linear { .. } => {
             let row = |(weights, bias): (&[f32], &f32)| {
                 f64::from(*bias) + weights.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>()

@@ -43,7 +43,8 @@ pub struct Model {
     /// parameters already include it.
     pub temperature: Option<f64>,
     /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
-    /// linear [out, in] with in = channel, row, column.
+    /// locally connected [places, out, in, kernel, kernel] with biases [places, out], linear [out, in] with in = channel, row,
+    /// column.
     ///
     /// Tensors from [`read`] are [`TensorData`] in the mapped file: reading a model copies nothing.
     pub tensors: BTreeMap<String, TensorData>,
@@ -59,7 +60,7 @@ pub fn parameters(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
     let with_weights = layers.into_iter().filter(|layer| !layer.weight.is_empty());
     Ok(with_weights
         .flat_map(|layer| {
-            let (name, bias, statistics) = (layer.name, vec![layer.weight[0]], vec![layer.statistics]);
+            let (bias, statistics, name) = (layer.bias().to_vec(), vec![layer.statistics], layer.name);
             let learnt = [(format!("{name}.weight"), layer.weight), (format!("{name}.bias"), bias)];
             let running = ["running_mean", "running_var"].map(|part| (format!("{name}.{part}"), statistics.clone()));
             learnt.into_iter().chain(running.into_iter().filter(move |_| layer.statistics > 0))

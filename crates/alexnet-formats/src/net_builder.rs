@@ -60,7 +60,7 @@ impl NetBuilder {
     pub(crate) fn non_negative(&self) -> bool {
         let decides = |op: &Op| match op {
             Op::Activation { function } => Some(matches!(function, Activation::Relu | Activation::Sigmoid)),
-            Op::Conv { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => Some(false),
+            Op::Conv { .. } | Op::LocalConv { .. } | Op::Linear { .. } | Op::BatchNorm { .. } => Some(false),
             _ => None,
         };
         self.layers.iter().rev().find_map(|layer| decides(&layer.op)).unwrap_or(false)
@@ -122,7 +122,7 @@ impl NetBuilder {
     /// Number of maps or features from the last layer that defines it, and whether they are maps; `None` before the first.
     pub(crate) fn outputs(&self) -> Option<(usize, bool)> {
         self.layers.iter().rev().find_map(|layer| match layer.op {
-            Op::Conv { out, .. } => Some((out, true)),
+            Op::Conv { out, .. } | Op::LocalConv { out, .. } => Some((out, true)),
             Op::Linear { out, .. } => Some((out, false)),
             _ => None,
         })
@@ -166,7 +166,7 @@ impl NetBuilder {
 fn after(op: &Op, shape: Shape) -> Option<Shape> {
     let channels = match *op {
         Op::Linear { out, .. } => return Some(Shape { channels: out, size: 1 }),
-        Op::Conv { out, .. } => out,
+        Op::Conv { out, .. } | Op::LocalConv { out, .. } => out,
         _ => shape.channels,
     };
     let mut op = op.clone();

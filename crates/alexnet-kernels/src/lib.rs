@@ -38,6 +38,7 @@ pub mod int8;
 pub mod isa;
 pub mod layout;
 pub mod linear;
+pub mod local_conv;
 pub mod loss;
 pub mod lrn;
 pub mod optim;

@@ -8,6 +8,7 @@ impl Op {
     pub const fn kind(&self) -> &'static str {
         match self {
             Op::Conv { .. } => "conv",
+            Op::LocalConv { .. } => "local_conv",
             Op::Activation { .. } => "activation",
             Op::Lrn { .. } => "lrn",
             Op::SpatialNorm { .. } => "spatial_norm",
@@ -29,6 +30,10 @@ impl Display for Op {
                 write!(f, "conv")?;
                 window(f, *kernel, *stride, *pad, *rounding)?;
                 if *groups == 1 { Ok(()) } else { write!(f, ", {groups} groups") }
+            }
+            Op::LocalConv { kernel, stride, pad, rounding, .. } => {
+                write!(f, "local conv")?;
+                window(f, *kernel, *stride, *pad, *rounding)
             }
             Op::Activation { function } => write!(f, "{}", function.name()),
             Op::Lrn { n, alpha, beta, k, divide_by_n, columns } => {

@@ -36,6 +36,24 @@ pub enum Op {
         /// Bias initialisation.
         bias_init: BiasInit,
     },
+    /// Locally connected layer (cuda-convnet's `local`): a convolution whose kernels, and biases, are not shared between places.
+    /// Weights [places, out, in, kernel, kernel], biases [places, out], with the places row by row.
+    LocalConv {
+        /// Number of kernels at each place, K.
+        out: usize,
+        /// Rows and columns of a kernel, R = S.
+        kernel: usize,
+        /// Distance between adjacent windows in pixels.
+        stride: usize,
+        /// Zero padding around the map.
+        pad: Pad,
+        /// Rounding of the output size, as for a convolution.
+        rounding: Rounding,
+        /// Weight initialisation.
+        weight_init: WeightInit,
+        /// Bias initialisation.
+        bias_init: BiasInit,
+    },
     /// Elementwise function.
     Activation {
         /// The function.
@@ -200,7 +218,7 @@ pub enum Rounding {
 }
 
 /// Weight initialisation. `fan_in` is the number of inputs of one output: in / groups x kernel x kernel, or in. `fan_out` is out
-/// x kernel x kernel, or out; a convolution's stride is ignored.
+/// x kernel x kernel, or out; a convolution's stride is ignored, and a locally connected layer counts as a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightInit {

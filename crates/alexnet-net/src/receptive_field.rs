@@ -36,6 +36,7 @@ impl Net {
         for (layer, shape) in self.layers[..=last].iter().zip(self.shapes()?) {
             let (kernel, stride, pad) = match layer.op {
                 Op::Conv { kernel, stride, pad, .. }
+                | Op::LocalConv { kernel, stride, pad, .. }
                 | Op::MaxPool { kernel, stride, pad, .. }
                 | Op::AvgPool { kernel, stride, pad, .. } => (kernel, stride, pad),
                 Op::SpatialNorm { n, .. } => (n, 1, Pad::all(n / 2)),
@@ -72,7 +73,7 @@ impl Net {
         let (mut rows, mut columns) = ((row, row), (column, column));
         for (layer, shape) in self.layers[..=last].iter().zip(&shapes).rev() {
             let pad = match layer.op {
-                Op::Conv { pad, .. } | Op::MaxPool { pad, .. } | Op::AvgPool { pad, .. } => pad,
+                Op::Conv { pad, .. } | Op::LocalConv { pad, .. } | Op::MaxPool { pad, .. } | Op::AvgPool { pad, .. } => pad,
                 _ => Pad::all(0),
             };
             rows = before(&layer.op, rows, pad.top, shape.input);
@@ -86,7 +87,10 @@ impl Net {
 fn before(op: &Op, (first, last): Span, pad: usize, input: Shape) -> Span {
     let size = input.size;
     match *op {
-        Op::Conv { kernel, stride, .. } | Op::MaxPool { kernel, stride, .. } | Op::AvgPool { kernel, stride, .. } => {
+        Op::Conv { kernel, stride, .. }
+        | Op::LocalConv { kernel, stride, .. }
+        | Op::MaxPool { kernel, stride, .. }
+        | Op::AvgPool { kernel, stride, .. } => {
             let from = (first * stride).saturating_sub(pad).min(size - 1);
             (from, (last * stride + kernel - 1).saturating_sub(pad).clamp(from, size - 1))
         }

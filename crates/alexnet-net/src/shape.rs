@@ -35,8 +35,8 @@ pub struct LayerShape {
     pub input: Shape,
     /// Output shape.
     pub output: Shape,
-    /// Shape of the weights in canonical order (conv [out, in / groups, kernel, kernel], linear [out, in], batch norm `[channels]`);
-    /// empty if none.
+    /// Shape of the weights in canonical order (conv [out, in / groups, kernel, kernel], locally connected [places, out, in, kernel,
+    /// kernel], linear [out, in], batch norm `[channels]`); empty if none.
     pub weight: Vec<usize>,
     /// Weights and biases.
     pub parameters: usize,
@@ -45,6 +45,26 @@ pub struct LayerShape {
     /// Multiply-accumulates of convolutions and linear layers, without biases.
     pub macs: u64,
 }
+
+impl LayerShape {
+    /// Number of leading axes of the weights that count outputs, each with its own kernel; the others count a kernel's inputs.
+    fn output_axes(&self) -> usize {
+        if self.weight.len() == LOCAL_AXES { 2 } else { self.weight.len().min(1) }
+    }
+
+    /// Shape of the biases: `[out]`, or [places, out] for a locally connected layer; empty if there are no weights.
+    pub fn bias(&self) -> &[usize] {
+        &self.weight[..self.output_axes()]
+    }
+
+    /// Number of weights of one output, `fan_in`; 1 if there are none.
+    pub fn fan_in(&self) -> usize {
+        self.weight[self.output_axes()..].iter().product()
+    }
+}
+
+/// Axes of a locally connected layer's weights; those of other layers have fewer.
+const LOCAL_AXES: usize = 5;
 
 /// Cost of a whole net, for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +167,11 @@ impl Net {
         self.layers.iter().rev().find_map(|l| if let Op::Linear { out, .. } = l.op { Some(out) } else { None }).unwrap_or(0)
     }
 
+    /// The name of the first locally connected layer, if any; not every engine and format supports these.
+    pub fn local_layer(&self) -> Option<&str> {
+        self.layers.iter().find(|layer| matches!(layer.op, Op::LocalConv { .. })).map(|layer| layer.name.as_str())
+    }
+
     /// Whether a layer is a batch norm, which not every engine supports.
     pub fn has_batch_norm(&self) -> bool {
         self.layers.iter().any(|layer| matches!(layer.op, Op::BatchNorm { .. }))
@@ -197,6 +222,14 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
             weight = vec![out, input.channels / groups, kernel, kernel];
             Shape { channels: out, size }
         }
+        Op::LocalConv { out, kernel, stride, pad, rounding, .. } => {
+            if out == 0 {
+                return Err("0 output channels".into());
+            }
+            let size = windows(input.size, kernel, stride, pad, rounding)?;
+            weight = vec![size * size, out, input.channels, kernel, kernel];
+            Shape { channels: out, size }
+        }
         Op::MaxPool { kernel, stride, pad, rounding } | Op::AvgPool { kernel, stride, pad, rounding } => {
             // Otherwise a window could contain only padding, which has no maximum.
             if [pad.top, pad.left, pad.bottom, pad.right].iter().any(|&side| side >= kernel) {
@@ -243,12 +276,14 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
     }
     let weights = weight.iter().try_fold(1, |product: usize, &n| product.checked_mul(n)).filter(|&w| w <= MOST_WEIGHTS);
     let weights = weights.ok_or_else(|| format!("weights of shape {weight:?} exceed the limit"))?;
-    let (parameters, macs) = match weight.first() {
-        Some(out) if statistics > 0 => (weights + out, 0),
-        Some(out) => (weights + out, (weights * output.size * output.size) as u64),
-        None => (0, 0),
-    };
-    Ok(LayerShape { name: layer.name.clone(), input, output, weight, parameters, statistics, macs })
+    let mut shape = LayerShape { name: layer.name.clone(), input, output, weight, parameters: 0, statistics, macs: 0 };
+    if !shape.weight.is_empty() {
+        shape.parameters = weights + shape.bias().iter().product::<usize>();
+    }
+    if !shape.weight.is_empty() && statistics == 0 {
+        shape.macs = (output.len() * shape.fan_in()) as u64;
+    }
+    Ok(shape)
 }
 
 /// Checks that `(k + alpha * sum)^beta` is positive for any sum of squares.
@@ -307,6 +342,21 @@ mod tests {
         Op::Linear { out, weight_init: WeightInit::HeNormal, bias_init: BiasInit::Constant(0.0) }
     }
 
+    fn local(out: usize, kernel: usize) -> Op {
+        let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
+        Op::LocalConv { out, kernel, stride: 1, pad: Pad::all(1), rounding: Rounding::Floor, weight_init, bias_init }
+    }
+
+    #[test]
+    fn every_place_of_a_local_layer_has_its_own_kernels_and_biases() {
+        let shapes = net(&[local(5, 3), linear(2)]).shapes().unwrap();
+        assert_eq!((shapes[0].weight.as_slice(), shapes[0].bias()), (&[64, 5, 3, 3, 3][..], &[64, 5][..]));
+        assert_eq!((shapes[0].parameters, shapes[0].macs, shapes[0].fan_in()), (64 * 5 * 27 + 64 * 5, 64 * 5 * 27, 27));
+        assert_eq!((shapes[1].weight.as_slice(), shapes[1].bias(), shapes[1].fan_in()), (&[2, 320][..], &[2][..], 320));
+        assert_eq!(net(&[local(5, 3), linear(2)]).local_layer(), Some("layer0"));
+        assert_eq!(net(&[linear(2)]).local_layer(), None);
+    }
+
     #[test]
     fn sizes_round_as_asked() {
         let size = |op: Op| net(&[op]).shapes().map(|s| s[0].output.size).ok();
@@ -338,6 +388,10 @@ mod tests {
             (vec![pool(2, 1, Pad::all(2), Rounding::Floor)], "narrower"),
             (vec![Op::AdaptiveAvgPool { out: 0 }], "0 pixels"),
             (vec![Op::AdaptiveAvgPool { out: most }], "exceed the limit"),
+            (vec![local(0, 3)], "0 output channels"),
+            (vec![local(1 << 10, 3), local(1 << 20, 3)], "weights of shape [64, 1048576, 1024, 3, 3] exceed the limit"),
+            (vec![local(8, 0)], "at least 1"),
+            (vec![local(8, 11)], "does not fit"),
             (vec![linear(0)], "0 outputs"),
             (vec![linear(most)], "exceed the limit"),
             (vec![linear(1 << 20), linear(1 << 20)], "weights of shape [1048576, 1048576] exceed the limit"),

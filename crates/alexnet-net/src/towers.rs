@@ -113,6 +113,9 @@ impl Net {
                 }
                 _ => Crossing::Nothing,
             };
+            if matches!(layer.op, Op::LocalConv { .. }) {
+                return Err(fail("a locally connected layer is not supported with"));
+            }
             if matches!(layer.op, Op::BatchNorm { .. }) {
                 return Err(fail("batch normalisation is not supported with"));
             }

@@ -17,6 +17,12 @@ pub fn conv(out: usize, kernel: usize, stride: usize, pad: Pad, groups: usize, r
     Op::Conv { out, kernel, stride, pad, groups, rounding, weight_init, bias_init }
 }
 
+/// A locally connected layer.
+pub fn local(out: usize, kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Op {
+    let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
+    Op::LocalConv { out, kernel, stride, pad, rounding, weight_init, bias_init }
+}
+
 /// A linear layer.
 pub fn fc(out: usize) -> Op {
     Op::Linear { out, weight_init: WeightInit::HeNormal, bias_init: BiasInit::Constant(0.1) }
@@ -71,6 +77,27 @@ pub fn normed() -> Net {
         ("fc5", fc(5)),
     ];
     net("normed", &rows)
+}
+
+/// A net with locally connected layers on the images, behind a pool and a ReLU, before a convolution and at the end, with and
+/// without a ReLU of their own.
+pub fn unshared() -> Net {
+    use Rounding::{Ceil, Floor};
+    let rows = [
+        ("local1", local(5, 3, 3, LOW, Floor)),
+        ("relu1", RELU),
+        ("local2", local(34, 3, 1, Pad::all(1), Floor)),
+        ("norm2", lrn(1)),
+        ("pool2", Op::AvgPool { kernel: 3, stride: 2, pad: NONE, rounding: Ceil }),
+        ("local3", local(7, 2, 1, NONE, Floor)),
+        ("relu3", RELU),
+        ("conv4", conv(6, 3, 1, Pad::all(1), 1, Floor)),
+        ("relu4", RELU),
+        ("local5", local(4, 2, 2, NONE, Ceil)),
+        ("tanh5", TANH),
+        ("fc6", fc(5)),
+    ];
+    net("unshared", &rows)
 }
 
 /// Nets whose layers follow each other in different ways.

@@ -130,6 +130,7 @@ fn runs_can_switch_engines_midway() {
                 bias_lr: 2.0 * lr,
                 weight_decay: 0.05,
                 bias_weight_decay: 0.01,
+                layer_weight_decay: Default::default(),
                 layers: Clone::clone(&layers),
             };
             let images = images(&net, 2);
@@ -199,6 +200,7 @@ fn gradients_applied_one_by_one_equal_a_step() {
         bias_lr: 0.2,
         weight_decay: 0.05,
         bias_weight_decay: 0.0,
+        layer_weight_decay: Default::default(),
         layers,
     };
     let images = images(net, 2);
@@ -225,6 +227,7 @@ fn two_ranks_that_share_a_batch_match_one() {
         bias_lr: 0.2,
         weight_decay: 0.05,
         bias_weight_decay: 0.0,
+        layer_weight_decay: Default::default(),
         layers,
     };
     let (images, labels) = (images(net, 3), [0, 1, 2]);
@@ -286,6 +289,7 @@ fn a_step_whose_gradients_overflow_half_precision_is_skipped() {
         bias_lr: 0.2,
         weight_decay: 0.0,
         bias_weight_decay: 0.0,
+        layer_weight_decay: Default::default(),
         layers,
     };
     let mut step = |images: &[f32]| {
@@ -376,6 +380,7 @@ fn lars_in_two_towers_uses_the_norms_of_whole_layers() {
         bias_lr: 0.2,
         weight_decay: 0.05,
         bias_weight_decay: 0.0,
+        layer_weight_decay: Default::default(),
         layers,
     };
     let images = images(net, 2);
@@ -398,6 +403,9 @@ fn invalid_devices_and_nets_are_reported() {
     };
     assert!(error("flex,flex").contains("no layer has two groups"), "{}", error("flex,flex"));
     assert!(error("flex,flex,flex").contains("3 devices"));
+    let error_of_local = Gpu::new(&unshared(), 1, device::parse("flex").expect("a device"), Precision::F32).err();
+    let error_of_local = error_of_local.map_or(String::new(), |e| e.to_string());
+    assert!(error_of_local.contains("layer local1: locally connected layers are only supported on the CPU"), "{error_of_local}");
     assert!(error("gpu").contains("no such device; use cpu, or one of cuda"));
     assert!(error("flex:x").contains("no such device"));
     #[cfg(not(feature = "cuda"))]

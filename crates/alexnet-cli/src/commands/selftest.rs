@@ -101,7 +101,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn cases(args: &Args, references: &[Report]) -> anyhow::Result<Vec<Case>> {
     let asked = |net: &str, of: Option<&Report>| -> anyhow::Result<Case> {
         let mut preset = presets::by_name(net)?;
-        preset = preset.with_classes(args.classes.or(of.map(|r| r.classes)).unwrap_or(1000));
+        let classes = args.classes.or(of.map(|r| r.classes)).unwrap_or(preset.classes());
+        preset = preset.with_classes(classes);
         if let Some(size) = args.image_size.or(of.map(|r| r.input_size)) {
             preset = preset.with_image_size(size);
         }
@@ -114,7 +115,19 @@ fn cases(args: &Args, references: &[Report]) -> anyhow::Result<Vec<Case>> {
     };
     match &args.net {
         Some(net) => Ok(vec![asked(net, None)?]),
-        None => references.iter().map(|r| asked(&r.net, Some(r))).collect::<anyhow::Result<_>>().context("reference cases"),
+        None => {
+            let cases = references.iter().map(|r| asked(&r.net, Some(r)));
+            let mut cases = cases.collect::<anyhow::Result<Vec<_>>>().context("reference cases")?;
+            if !args.machine.is_cpu() {
+                let local = |case: &Case| case.net.local_layer().is_some();
+                let left_out: Vec<&str> = cases.iter().filter(|case| local(case)).map(|case| case.net.name.as_str()).collect();
+                if !args.json {
+                    output::say(&format!("left out: {}, whose locally connected layers need the CPU", left_out.join(", ")));
+                }
+                cases.retain(|case| !local(case));
+            }
+            Ok(cases)
+        }
     }
 }
 

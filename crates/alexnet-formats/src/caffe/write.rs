@@ -127,6 +127,7 @@ fn settings(op: &Op, shape: &LayerShape) -> Result<Option<(&'static str, Option<
             let message = window(Message::default().int(1, out as u64), [3, 4, 6], pad, kernel, stride);
             ("Convolution", Some((106, message.int(5, groups as u64))))
         }
+        Op::LocalConv { .. } => return refuse("locally connected layers"),
         Op::Activation { function: Activation::Relu } => ("ReLU", None),
         Op::Activation { function: Activation::Tanh } => ("TanH", None),
         Op::Activation { function: Activation::Sigmoid } => ("Sigmoid", None),

@@ -227,6 +227,7 @@ impl Graph<'_> {
                 let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
                 self.then("Conv", &[&weight, &bias], to, &attributes);
             }
+            Op::LocalConv { .. } => return refuse("a locally connected layer"),
             Op::Activation { function } => {
                 let op = match function {
                     Activation::Relu => "Relu",

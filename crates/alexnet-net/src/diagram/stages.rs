@@ -58,6 +58,12 @@ pub(super) fn of(net: &Net) -> Result<Vec<Stage>> {
                 stages[last].next_window = Some(read.window());
                 stages.push(Stage::new(&layer.name, out, Kind::Maps { size: shape.output.size, read: Some(read) }));
             }
+            Op::LocalConv { out, kernel, stride, .. } => {
+                notes.push(if stride == 1 { "Unshared weights".into() } else { format!("Unshared weights, stride of {stride}") });
+                let read = Read { kernel, map: shape.input.size, own_half: false };
+                stages[last].next_window = Some(read.window());
+                stages.push(Stage::new(&layer.name, out, Kind::Maps { size: shape.output.size, read: Some(read) }));
+            }
             Op::Linear { out, .. } => stages.push(Stage::new(&layer.name, out, Kind::Bar)),
             Op::MaxPool { .. } => notes.extend(["Max pooling".into(), pooled]),
             Op::AvgPool { .. } => notes.extend(["Mean pooling".into(), pooled]),

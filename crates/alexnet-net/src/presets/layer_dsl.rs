@@ -28,6 +28,17 @@ pub(super) fn ceil(mut conv: Layer) -> Layer {
     conv
 }
 
+/// Locally connected layer of stride 1 with `pad` zeros on all sides.
+pub(super) fn local(name: &str, out: usize, kernel: usize, pad: usize, init: Init) -> Layer {
+    let (weight_init, bias_init) = init;
+    layer(name, Op::LocalConv { out, kernel, stride: 1, pad: Pad::all(pad), rounding: Floor, weight_init, bias_init })
+}
+
+/// Average pooling without padding.
+pub(super) fn avg_pool(name: &str, kernel: usize, stride: usize, rounding: Rounding) -> Layer {
+    layer(name, Op::AvgPool { kernel, stride, pad: Pad::all(0), rounding })
+}
+
 /// Max pooling without padding.
 pub(super) fn pool(name: &str, kernel: usize, stride: usize, rounding: Rounding) -> Layer {
     pool_padded(name, kernel, stride, Pad::all(0), rounding)

@@ -1,12 +1,13 @@
 //! The published AlexNets, each as a table to compare with its source.
 //!
-//! All have 1,000 classes as published ([`Net::with_classes`] replaces the head) and end in logits, without the softmax. They
+//! All have the classes with which they were published, 1,000 or CIFAR-10's 10 ([`Net::with_classes`] replaces the head) and end in logits, without the softmax. They
 //! differ in: 224 or 227 pixels, the padding of conv1, groups, the position and constants of normalisation, overlapping pools,
 //! the position and style of dropout, and the initialisation.
 //!
 //! Layers are named by their block: `conv1`, `relu1`, `norm1`, `pool1`, ... `fc6`, `relu6`, `drop6`, ... `fc8`.
 
 mod caffe;
+mod cifar;
 mod cuda_convnet;
 mod layer_dsl;
 mod lookup;
@@ -40,6 +41,9 @@ pub const ALL: &[Preset] = &[
     one_tower::OWT,
     one_tower::PADDLE,
     one_tower::SLIM,
+    cifar::PERCENT_18,
+    cifar::PERCENT_13,
+    cifar::PERCENT_11,
 ];
 
 /// The preset with this name, current or former.
@@ -48,7 +52,7 @@ pub fn find(name: &str) -> Option<&'static Preset> {
     ALL.iter().find(|preset| preset.name == name)
 }
 
-/// A preset's net by name, with 1,000 classes.
+/// A preset's net by name, with the classes of its publication.
 ///
 /// # Errors
 /// An unknown name; the message suggests the closest one, or lists all.

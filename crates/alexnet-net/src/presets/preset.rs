@@ -13,7 +13,7 @@ pub struct Preset {
     pub about: &'static str,
     /// Source of its details: a paper's section, or a file in a repository.
     pub source: &'static str,
-    /// Builds the net with 1,000 classes.
+    /// Builds the net with the classes of its publication: ImageNet's 1,000, or CIFAR-10's 10.
     pub build: fn() -> Net,
     /// Input preprocessing; [`Preprocess::for_net`] scales it to other image sizes.
     pub preprocess: Preprocess,

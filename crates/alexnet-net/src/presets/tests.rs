@@ -31,6 +31,18 @@ const TABLE: &[Row] = &[
     ("slim",             224, [54, 26, 26, 12, 12, 5], 50_303_912,   736_555_776),
 ];
 
+/// The nets for CIFAR-10: name, image size, rows of the maps after each pool, parameters and multiply-accumulates of each layer.
+#[rustfmt::skip]
+const CIFAR: &[(&str, usize, &[usize], &[usize], &[u64])] = &[
+    ("cifar-18pct", 32, &[16, 8, 4], &[2_432, 25_632, 51_264, 10_250], &[2_457_600, 6_553_600, 3_276_800, 10_240]),
+    ("cifar-13pct", 24, &[12, 6], &[4_864, 102_464, 664_704, 332_928, 11_530], &[2_764_800, 14_745_600, 663_552, 331_776, 11_520]),
+    ("cifar-11pct", 24, &[12, 6], &[4_864, 102_464, 664_704, 332_928, 11_530], &[2_764_800, 14_745_600, 663_552, 331_776, 11_520]),
+];
+
+fn is_cifar(preset: &Preset) -> bool {
+    CIFAR.iter().any(|row| row.0 == preset.name)
+}
+
 fn get(name: &str) -> Net {
     by_name(name).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -49,7 +61,7 @@ fn op(net: &Net, name: &str) -> Op {
 
 #[test]
 fn sizes_and_counts_match_the_sources() {
-    let listed: Vec<_> = TABLE.iter().map(|row| row.0).collect();
+    let listed: Vec<_> = TABLE.iter().map(|row| row.0).chain(CIFAR.iter().map(|row| row.0)).collect();
     let presets: Vec<_> = ALL.iter().map(|p| p.name).collect();
     assert_eq!(listed, presets, "the table must list every preset, in order");
     for &(name, image_size, maps, parameters, macs) in TABLE {
@@ -63,6 +75,35 @@ fn sizes_and_counts_match_the_sources() {
         assert_eq!(net.classes(), 1000, "{name}");
         assert_eq!(shapes.last().map(|s| s.name.as_str()), Some("fc8"), "{name}");
     }
+}
+
+/// Computed by hand from cuda-convnet's layer files: a locally connected layer has 6 x 6 times the weights and biases of a
+/// convolution, and as many multiply-accumulates.
+#[test]
+fn cifar_nets_match_the_layer_files() {
+    for &(name, image_size, pools, parameters, macs) in CIFAR {
+        let net = get(name);
+        let shapes = shapes(&net);
+        let pooled: Vec<usize> = shapes.iter().filter(|s| s.name.starts_with("pool")).map(|s| s.output.size).collect();
+        assert_eq!((net.image_size, pooled.as_slice(), net.classes()), (image_size, pools, 10), "{name}");
+        let counted: (Vec<usize>, Vec<u64>) = shapes.iter().filter(|s| s.parameters > 0).map(|s| (s.parameters, s.macs)).unzip();
+        assert_eq!((counted.0.as_slice(), counted.1.as_slice()), (parameters, macs), "{name}");
+    }
+    let plain = "conv1 relu1 pool1 conv2 relu2 pool2 local3 relu3 local4 relu4 fc10";
+    assert_eq!(names(&get("cifar-18pct")), "conv1 pool1 relu1 norm1 conv2 relu2 pool2 norm2 conv3 relu3 pool3 fc10");
+    assert_eq!(names(&get("cifar-13pct")), plain);
+    assert_eq!(names(&get("cifar-11pct")), plain.replace("relu1", "relu1 norm1").replace("relu2", "relu2 norm2"));
+    let biases = [BiasInit::Constant(0.0); 5];
+    let expect = |name: &str, deviations: &[f32]| {
+        let want: Vec<_> = deviations.iter().map(|&s| WeightInit::Normal(s)).zip(biases).collect();
+        assert_eq!(inits(name), want, "{name}");
+    };
+    expect("cifar-18pct", &[1e-4, 0.01, 0.01, 0.01]);
+    expect("cifar-13pct", &[1e-4, 0.01, 0.04, 0.04, 0.01]);
+    expect("cifar-11pct", &[1e-4, 0.01, 0.04, 0.04, 0.01]);
+    let weight =
+        |layer: &str| shapes(&get("cifar-11pct")).into_iter().find(|s| s.name == layer).map(|s| (s.bias().to_vec(), s.weight));
+    assert_eq!(weight("local3"), Some((vec![36, 32], vec![36, 32, 64, 3, 3])));
 }
 
 #[test]
@@ -157,7 +198,7 @@ fn dropout_matches_each_source() {
         "owt",
         "paddle",
     ];
-    for preset in ALL {
+    for preset in ALL.iter().filter(|preset| !is_cifar(preset)) {
         let style =
             if at_inference.contains(&preset.name) { DropoutStyle::ScaleAtInference } else { DropoutStyle::ScaleInTraining };
         for layer in ["drop6", "drop7"] {
@@ -169,7 +210,9 @@ fn dropout_matches_each_source() {
 /// Initialisation of every layer with weights.
 fn inits(name: &str) -> Vec<(WeightInit, BiasInit)> {
     let init = |op: &Op| match *op {
-        Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } => Some((weight_init, bias_init)),
+        Op::Conv { weight_init, bias_init, .. }
+        | Op::LocalConv { weight_init, bias_init, .. }
+        | Op::Linear { weight_init, bias_init, .. } => Some((weight_init, bias_init)),
         _ => None,
     };
     get(name).layers.iter().filter_map(|l| init(&l.op)).collect()
@@ -232,7 +275,8 @@ fn image_sizes_that_are_too_small_are_refused() {
     let error = get("torchvision").with_image_size(62).shapes().map(|_| ()).expect_err("refused").to_string();
     assert!(error.contains("torchvision: layer pool5") && error.contains("use larger images"), "{error}");
     for preset in ALL {
-        for size in [0, 1, 10, usize::MAX] {
+        // The nets for CIFAR-10 halve their maps two or three times only.
+        for size in [0, 1, if is_cifar(preset) { 2 } else { 10 }, usize::MAX] {
             assert!((preset.build)().with_image_size(size).shapes().is_err(), "{} {size}", preset.name);
         }
     }

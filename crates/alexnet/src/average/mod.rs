@@ -94,7 +94,10 @@ fn difference(a: &Model, b: &Model) -> Option<String> {
 fn layers(net: &Net) -> Net {
     let mut net = Net { name: String::new(), ..net.clone() };
     for layer in &mut net.layers {
-        if let Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } = &mut layer.op {
+        if let Op::Conv { weight_init, bias_init, .. }
+        | Op::LocalConv { weight_init, bias_init, .. }
+        | Op::Linear { weight_init, bias_init, .. } = &mut layer.op
+        {
             (*weight_init, *bias_init) = (WeightInit::Normal(0.0), BiasInit::Constant(0.0));
         }
         if let Op::Dropout { rate, style: DropoutStyle::ScaleInTraining } = &mut layer.op {

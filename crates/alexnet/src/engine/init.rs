@@ -38,19 +38,26 @@ pub fn initial_values(net: &Net, layer: usize, seed: u64) -> Result<(Vec<f32>, V
 }
 
 fn values(op: &Op, shape: &LayerShape, layer: usize, seed: u64) -> Option<(Vec<f32>, Vec<f32>)> {
-    let (Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. }) = *op else { return None };
+    let (Op::Conv { weight_init, bias_init, .. }
+    | Op::LocalConv { weight_init, bias_init, .. }
+    | Op::Linear { weight_init, bias_init, .. }) = *op
+    else {
+        return None;
+    };
     let key = Key(seed).with(layer as u64);
     Some((weights(weight_init, shape, key.with(0)), biases(bias_init, shape, key.with(1))))
 }
 
 /// Number of inputs of one output.
 fn fan_in(shape: &LayerShape) -> f32 {
-    shape.weight[1..].iter().product::<usize>() as f32
+    shape.fan_in() as f32
 }
 
 /// Number of outputs of one input: those of one kernel position, as Paddle and PyTorch count them.
 fn fan_out(shape: &LayerShape) -> f32 {
-    (shape.weight[0] * shape.weight[2..].iter().product::<usize>()) as f32
+    // The last axis of the biases counts the outputs of a place; it is followed by that of the inputs.
+    let axes = shape.bias().len();
+    (shape.weight[axes - 1] * shape.weight[axes + 1..].iter().product::<usize>()) as f32
 }
 
 fn weights(init: WeightInit, shape: &LayerShape, key: Key) -> Vec<f32> {
@@ -69,7 +76,7 @@ fn weights(init: WeightInit, shape: &LayerShape, key: Key) -> Vec<f32> {
 }
 
 fn biases(init: BiasInit, shape: &LayerShape, key: Key) -> Vec<f32> {
-    let len = shape.weight[0];
+    let len = shape.bias().iter().product();
     match init {
         BiasInit::Constant(value) => vec![value; len],
         BiasInit::UniformFanIn => uniform(len, 1.0 / fan_in(shape).sqrt(), key),

@@ -21,6 +21,8 @@ pub struct OptimizerStep {
     pub bias_weight_decay: f32,
     /// Learning-rate multipliers by layer name, as Caffe's `lr_mult`. 0 freezes a layer; unlisted layers have 1.
     pub layers: BTreeMap<String, f32>,
+    /// Weight decay of some layers' weights by layer name, instead of `weight_decay`: Caffe's `decay_mult`, cuda-convnet's `wc`.
+    pub layer_weight_decay: BTreeMap<String, f32>,
 }
 
 impl OptimizerStep {
@@ -33,7 +35,10 @@ impl OptimizerStep {
 
     /// Learning rate and weight decay of a layer's weights; `None` if frozen.
     pub fn weight_rates(&self, layer: &str) -> Option<Rates> {
-        self.times(layer).map(|times| Rates { lr: self.lr * times, weight_decay: self.weight_decay })
+        self.times(layer).map(|times| {
+            let own = self.layer_weight_decay.get(layer).copied();
+            Rates { lr: self.lr * times, weight_decay: own.unwrap_or(self.weight_decay) }
+        })
     }
 
     /// Learning rate and weight decay of a layer's biases; `None` if frozen.
@@ -61,11 +66,21 @@ mod tests {
     fn a_layer_moves_at_its_own_rate_or_not_at_all() {
         let layers = BTreeMap::from([("fc8".to_string(), 10.0), ("conv1".to_string(), 0.0), ("conv2".to_string(), 0.1)]);
         let optimizer = Sgd::default().into();
-        let step =
-            OptimizerStep { optimizer, number: 1, lr: 0.3, bias_lr: 0.6, weight_decay: 5e-4, bias_weight_decay: 0.0, layers };
+        let step = OptimizerStep {
+            optimizer,
+            number: 1,
+            lr: 0.3,
+            bias_lr: 0.6,
+            weight_decay: 5e-4,
+            bias_weight_decay: 0.0,
+            layers,
+            layer_weight_decay: BTreeMap::from([("fc6".to_string(), 0.0), ("fc7".to_string(), 1.0)]),
+        };
         assert_eq!(step.rates("fc8.weight"), Some(Rates { lr: 0.3 * 10.0, weight_decay: 5e-4 }));
         assert_eq!(step.rates("conv2.bias"), Some(Rates { lr: 0.6 * 0.1, weight_decay: 0.0 }));
         assert_eq!(step.rates("fc7.weight"), Some(Rates { lr: 0.3, weight_decay: 5e-4 }));
+        assert_eq!(["fc6", "fc7"].map(|fc| step.weight_rates(fc).map(|r| r.weight_decay)), [Some(0.0), Some(1.0)]);
+        assert_eq!(step.rates("fc7.bias"), Some(Rates { lr: 0.6, weight_decay: 0.0 }));
         assert_eq!((step.rates("conv1.weight"), step.rates("conv1.bias")), (None, None));
         assert!(step.is_frozen("conv1") && !step.is_frozen("conv10"));
     }

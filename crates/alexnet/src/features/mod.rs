@@ -84,7 +84,12 @@ impl Taken {
         let another = |op: &Op| {
             matches!(
                 op,
-                Op::Conv { .. } | Op::Linear { .. } | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::AdaptiveAvgPool { .. }
+                Op::Conv { .. }
+                    | Op::LocalConv { .. }
+                    | Op::Linear { .. }
+                    | Op::MaxPool { .. }
+                    | Op::AvgPool { .. }
+                    | Op::AdaptiveAvgPool { .. }
             )
         };
         let rest = at + 1..net.layers.len();

@@ -92,7 +92,7 @@ fn activations(engine: &mut dyn Inspection, case: &Case, images: &[f32]) -> Resu
     let mut tells = BTreeMap::new();
     for (i, layer) in net.layers.iter().enumerate() {
         let with_next = match layer.op {
-            Op::Conv { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::BatchNorm { .. } => false,
+            Op::Conv { .. } | Op::LocalConv { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::BatchNorm { .. } => false,
             Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Linear { .. } => true,
             Op::Activation { .. } | Op::AdaptiveAvgPool { .. } | Op::Dropout { .. } => continue,
         };
@@ -136,6 +136,7 @@ fn train(engine: &mut dyn Gradients, batch: &Batch<'_>) -> Result<Vec<f64>> {
             bias_lr: lr,
             weight_decay: DECAY,
             bias_weight_decay: 0.0,
+            layer_weight_decay: Default::default(),
             layers: Default::default(),
         };
         losses.push(f64::from(engine.train_step(batch, &rule)?.loss));
@@ -152,7 +153,7 @@ fn lost_biases(net: &Net) -> Vec<String> {
 /// Names and shapes of parameters in numbering order.
 fn parameter_names(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
     let named = |shape: crate::net::LayerShape| {
-        let bias = vec![shape.weight[0]];
+        let bias = shape.bias().to_vec();
         [(format!("{}.weight", shape.name), shape.weight), (format!("{}.bias", shape.name), bias)]
     };
     Ok(formula::with_parameters(net)?.into_iter().flat_map(named).collect())

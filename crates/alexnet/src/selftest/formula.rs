@@ -33,10 +33,10 @@ pub fn seed_of(case: u64, t: u64) -> u64 {
     case.wrapping_mul(1000).wrapping_add(t)
 }
 
-/// Whether a net normalises over channels. Such nets get larger images, so that the normalisation has an effect, and smaller
+/// Whether a net normalises responses, over channels or within maps. Such nets get larger images, so that the normalisation has an effect, and smaller
 /// conv3 weights, so that the logits stay small.
 pub fn has_lrn(net: &Net) -> bool {
-    net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { .. }))
+    net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { .. } | Op::SpatialNorm { .. }))
 }
 
 /// Layers with parameters, in order: their names and shapes.
@@ -53,12 +53,13 @@ pub fn set_parameters(engine: &mut dyn ParameterStore, case: u64) -> Result<()> 
     let net = engine.net().clone();
     let lrn = has_lrn(&net);
     for (i, shape) in with_parameters(&net)?.iter().enumerate() {
-        let fan_in = shape.weight[1..].iter().product::<usize>() as f64;
+        let fan_in = shape.fan_in() as f64;
         let scale = (3.0 / fan_in).sqrt() * if lrn && shape.name == "conv3" { 0.1 } else { 1.0 };
         let t = 2 * i as u64;
         let weights = uniform(seed_of(case, t), shape.weight.iter().product(), scale);
         engine.set_parameter(&format!("{}.weight", shape.name), &weights)?;
-        engine.set_parameter(&format!("{}.bias", shape.name), &uniform(seed_of(case, t + 1), shape.weight[0], 0.1))?;
+        engine
+            .set_parameter(&format!("{}.bias", shape.name), &uniform(seed_of(case, t + 1), shape.bias().iter().product(), 0.1))?;
         if shape.statistics > 0 {
             let [mean, change] = [0, 1].map(|i| uniform(seed_of(case, STATISTICS + t + i), shape.statistics, 0.5));
             let variance: Vec<f32> = change.iter().map(|change| 1.0 + change).collect();

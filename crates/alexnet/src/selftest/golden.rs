@@ -1,5 +1,7 @@
 //! Reference values computed by PyTorch 2.15 in float32; `tutorial-code` was checked against Paddle running the page's own class.
 //!
+//! The nets for CIFAR-10 are from `tools/make_cifar_goldens.py`, in float64, with the layers that PyTorch lacks written out.
+//!
 //! `original-145` is from the same script in float64: in its float32 run, rounding makes a zero unit pass a ReLU, which changes
 //! gradients by up to 150 times the bound. Any case can have such a unit; these cases have none for this engine on AVX-512 and
 //! AVX2.
@@ -8,8 +10,8 @@ use super::{Case, Report};
 use crate::net::presets;
 use crate::{Error, Result};
 
-/// Reference files, ordered by the age of the nets.
-const FILES: [&str; 8] = [
+/// Reference files, ordered by the age of the nets; those for CIFAR-10 last.
+const FILES: [&str; 11] = [
     include_str!("../../golden/original-145.seed1.json"),
     include_str!("../../golden/paper.seed1.json"),
     include_str!("../../golden/bvlc.seed1.json"),
@@ -18,6 +20,9 @@ const FILES: [&str; 8] = [
     include_str!("../../golden/torchvision.size128.seed1.json"),
     include_str!("../../golden/tutorial-text.seed1.json"),
     include_str!("../../golden/tutorial-code.seed1.json"),
+    include_str!("../../golden/cifar-18pct.seed1.json"),
+    include_str!("../../golden/cifar-13pct.seed1.json"),
+    include_str!("../../golden/cifar-11pct.seed1.json"),
 ];
 
 /// All reference reports.

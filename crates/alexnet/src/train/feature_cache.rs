@@ -54,7 +54,7 @@ pub enum Plan {
 fn cut<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Result<Option<(usize, &'a str)>> {
     let frozen = |name: &str| rates.get(name) == Some(&0.0);
     let constant = net.layers.iter().take_while(|layer| match layer.op {
-        Op::Conv { .. } | Op::Linear { .. } => frozen(&layer.name),
+        Op::Conv { .. } | Op::LocalConv { .. } | Op::Linear { .. } => frozen(&layer.name),
         Op::MaxPool { .. } | Op::AvgPool { .. } | Op::AdaptiveAvgPool { .. } => true,
         Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::Activation { .. } => true,
         _ => false,

@@ -178,7 +178,8 @@ impl Upcoming<'_> {
         let recipe = Recipe { lr: 0.0, ..self.config.recipe.clone() };
         let own = recipe.step_at(Default::default());
         let layers = super::param_groups::rates(self.net, &recipe.layer_rates)?;
-        let step = OptimizerStep { lr: 0.0, bias_lr: 0.0, layers, ..own };
+        let layer_weight_decay = super::param_groups::weight_decays(self.net, &recipe.layer_weight_decay)?;
+        let step = OptimizerStep { lr: 0.0, bias_lr: 0.0, layers, layer_weight_decay, ..own };
         let dropout = Some(DropoutKey { seed: 0, step: 0, first_image: 0 });
         let shard = BatchShard {
             images: &batch.images,

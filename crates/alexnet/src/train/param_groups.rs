@@ -9,7 +9,7 @@ pub const HEAD: &str = "head";
 
 /// The layers with weights, first to last.
 pub fn with_weights(net: &Net) -> Vec<&str> {
-    let has = |op: &Op| matches!(op, Op::Conv { .. } | Op::Linear { .. } | Op::BatchNorm { .. });
+    let has = |op: &Op| matches!(op, Op::Conv { .. } | Op::LocalConv { .. } | Op::Linear { .. } | Op::BatchNorm { .. });
     net.layers.iter().filter(|layer| has(&layer.op)).map(|layer| layer.name.as_str()).collect()
 }
 
@@ -80,6 +80,22 @@ pub fn rates(net: &Net, times: &BTreeMap<String, f64>) -> Result<BTreeMap<String
     Ok(rates)
 }
 
+/// Per-layer weight decay by the net's own layer names. `decays` may use [`HEAD`] for the last layer.
+///
+/// # Errors
+/// A name is not a layer with weights, or a weight decay is invalid.
+pub fn weight_decays(net: &Net, decays: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f32>> {
+    let mut all = BTreeMap::new();
+    for (name, &decay) in decays {
+        if !(decay >= 0.0 && (decay as f32).is_finite()) {
+            return Err(Error::Invalid(format!("layer_weight_decay: {name}: invalid weight decay {decay}")));
+        }
+        let found = of_list(net, name).map_err(|error| error.context("layer_weight_decay"))?;
+        all.extend(found.into_iter().map(|name| (name, decay as f32)));
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +122,17 @@ mod tests {
         let mut odd = net.clone();
         odd.layers[0].name = "conv-1".into();
         assert_eq!(of_list(&odd, "conv-1-conv2,conv-1").unwrap(), ["conv-1", "conv2", "conv-1"]);
+    }
+
+    #[test]
+    fn weight_decays_use_the_nets_own_names() {
+        let net = by_name("cifar-11pct").unwrap();
+        let of = |pairs: &[(&str, f64)]| weight_decays(&net, &pairs.iter().map(|(name, x)| (name.to_string(), *x)).collect());
+        assert_eq!(of(&[("head", 1.0), ("local3", 0.5)]).unwrap(), [("fc10".into(), 1.0), ("local3".into(), 0.5)].into());
+        for (name, decay, part) in [("fc8", 1.0, "layer_weight_decay: `fc8`"), ("fc10", -1.0, "-1"), ("fc10", f64::NAN, "NaN")] {
+            let message = of(&[(name, decay)]).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     #[test]

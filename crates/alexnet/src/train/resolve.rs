@@ -246,6 +246,7 @@ pub(super) fn layer_rates(
         recipe.lr /= recipe::KNOWN_CLASSES;
     }
     recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;
+    param_groups::weight_decays(net, &recipe.layer_weight_decay)?;
     let frozen_first = param_groups::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
     // Caching a view that is used once is pointless: each is used at least twice or, in a single epoch, none is cached.
     let repeats = frozen_first && !recipe.augment.is_fixed() && !recipe.augment.mixes();

@@ -43,6 +43,7 @@ fn rule() -> OptimizerStep {
         bias_lr: 0.04,
         weight_decay: 5e-4,
         bias_weight_decay: 0.0,
+        layer_weight_decay: Default::default(),
         layers: Default::default(),
     }
 }

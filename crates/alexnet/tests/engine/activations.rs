@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn several_layers_are_returned_in_one_pass_also_before_a_fused_relu() {
     let images = images(5);
-    for net in wirings() {
+    for net in all_wirings() {
         let mut engine = engine(&net, 2, 2);
         let names: Vec<&str> = net.layers.iter().map(|layer| layer.name.as_str()).collect();
         let size = [net.image_size; 2];

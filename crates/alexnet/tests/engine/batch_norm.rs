@@ -29,6 +29,7 @@ fn rule(form: MomentumForm) -> OptimizerStep {
         bias_lr: lr,
         weight_decay: decay,
         bias_weight_decay: decay,
+        layer_weight_decay: Default::default(),
         layers: BTreeMap::new(),
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn gradients_agree_with_finite_differences() {
     let (images, labels) = (images(3), [2, 0, 1]);
-    for net in wirings() {
+    for net in all_wirings() {
         for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_image: 0 })] {
             let mut engine = engine(&net, 4, 2);
             let batch = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
@@ -28,7 +28,7 @@ fn gradients_agree_with_finite_differences() {
 #[test]
 fn the_input_gradient_agrees_with_finite_differences() {
     let (images, labels) = (images(2), [1, 2]);
-    for net in wirings() {
+    for net in all_wirings() {
         let mut engine = engine(&net, 2, 1);
         let gradient = engine.input_gradient(&images, &labels).expect("a batch of the net");
         let direction = uniform(78, images.len(), 1.0);

@@ -25,6 +25,7 @@ fn step(optimizer: Optimizer) -> OptimizerStep {
         bias_lr: 0.2,
         weight_decay: 0.01,
         bias_weight_decay: 0.002,
+        layer_weight_decay: Default::default(),
         layers: Default::default(),
     }
 }
@@ -35,7 +36,7 @@ fn optimizers() -> [Optimizer; 3] {
 }
 
 fn nets() -> Vec<Net> {
-    wirings().into_iter().chain([normed()]).collect()
+    all_wirings().into_iter().chain([normed()]).collect()
 }
 
 fn all(engine: &Cpu) -> Vec<(String, Vec<f32>)> {
@@ -66,7 +67,7 @@ fn one_held_batch_is_a_step_to_the_bit() {
 fn parts_of_a_batch_add_up_to_it() {
     let (images, labels) = (images(5), [0, 1, 2, 1, 0]);
     let len = images.len() / 5;
-    for net in wirings() {
+    for net in all_wirings() {
         let (mut whole, mut parts) = (engine(&net, 5, 1), engine(&net, 3, 1));
         let step = step(optimizers()[0]);
         whole.train_shard(&shard(&images, &labels, 0, &[5]), &step).expect("a step");

@@ -22,6 +22,11 @@ mod receptive_field;
 
 use alexnet_testkit::nets::*;
 
+/// The nets that every pass must cover.
+fn all_wirings() -> Vec<Net> {
+    wirings().into_iter().chain([unshared()]).collect()
+}
+
 fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {
     let mut engine = Cpu::new(net, capacity, threads).expect("a valid net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
@@ -62,7 +67,7 @@ fn slopes<const N: usize>(engine: &mut Cpu, batch: &Batch<'_>, name: &str, direc
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let (images, labels) = (images(5), [0, 1, 2, 0, 1]);
-    for net in wirings() {
+    for net in all_wirings() {
         let results: Vec<Vec<Vec<f32>>> = [1, 2, 3, 7]
             .map(|threads| {
                 let mut engine = engine(&net, 6, threads);
@@ -76,6 +81,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
                         bias_lr: 0.05,
                         weight_decay: 0.01,
                         bias_weight_decay: 0.0,
+                        layer_weight_decay: Default::default(),
                         layers: Default::default(),
                     };
                     engine
@@ -92,7 +98,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn logits_do_not_depend_on_the_batch_around_an_image() {
     let images = images(7);
-    for net in wirings() {
+    for net in all_wirings() {
         let one = images.len() / 7;
         let (mut together, mut alone) = (Vec::new(), Vec::new());
         // Seven images through an engine for three: two full batches and a remainder.
@@ -116,7 +122,7 @@ fn logits_do_not_depend_on_the_batch_around_an_image() {
 fn batch_invariant_logits_are_bitwise_equal_in_any_batch() {
     let images = images(25);
     let one = images.len() / 25;
-    for net in wirings() {
+    for net in all_wirings() {
         let source = engine(&net, 1, 1);
         for precision in [Precision::F32, Precision::Bf16] {
             let answers = |capacity: usize, at_a_time: usize| {
@@ -147,7 +153,7 @@ fn batch_invariant_logits_are_bitwise_equal_in_any_batch() {
 fn a_shard_of_a_batch_draws_the_same_dropout_as_the_whole() {
     let images = images(4);
     let labels = [0, 1, 2, 1];
-    for net in wirings() {
+    for net in all_wirings() {
         let mut engine = engine(&net, 4, 1);
         let mut mean = |images: &[f32], labels: &[u32], first_image| {
             let dropout = Some(DropoutKey { seed: 8, step: 1, first_image });

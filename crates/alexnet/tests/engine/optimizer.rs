@@ -6,7 +6,7 @@ use alexnet::engine::GradientAccumulation;
 #[test]
 fn a_step_applies_the_update_rule_to_the_gradients() {
     let (images, labels) = (images(3), [0, 1, 2]);
-    for net in wirings() {
+    for net in all_wirings() {
         for form in [MomentumForm::RateInside, MomentumForm::RateOutside] {
             let mut engine = engine(&net, 3, 2);
             let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
@@ -28,6 +28,7 @@ fn a_step_applies_the_update_rule_to_the_gradients() {
                 bias_lr: 0.2,
                 weight_decay: 0.01,
                 bias_weight_decay: 0.002,
+                layer_weight_decay: Default::default(),
                 layers: Default::default(),
             };
             engine.train_step(&batch, &rule).expect("a step");
@@ -60,7 +61,7 @@ fn a_lars_step_matches_the_papers_formula() {
     let (images, labels) = (images(3), [0, 1, 2]);
     let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
     let batch = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
-    for net in wirings() {
+    for net in all_wirings() {
         let mut engine = engine(&net, 3, 2);
         for name in names(&net) {
             let len = engine.parameter(&name).expect("a parameter").len();
@@ -79,6 +80,7 @@ fn a_lars_step_matches_the_papers_formula() {
             bias_lr: 0.2,
             weight_decay: decay as f32,
             bias_weight_decay: 0.0,
+            layer_weight_decay: Default::default(),
             layers,
         };
         engine.train_step(&batch, &rule).expect("a step");
@@ -113,7 +115,7 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_before() {
     let (images, labels) = (images(3), [0, 1, 2]);
     let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
     let batch = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
-    for net in wirings() {
+    for net in all_wirings() {
         let names = names(&net);
         let layers: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".weight")).collect();
         let read =
@@ -128,6 +130,7 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_before() {
                 bias_lr: 2.0 * lr,
                 weight_decay: 0.01,
                 bias_weight_decay: 0.002,
+                layer_weight_decay: Default::default(),
                 layers,
             };
             let mut engine = engine(&net, 3, 2);
@@ -189,6 +192,7 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
                 bias_lr: 0.1,
                 weight_decay: 0.01,
                 bias_weight_decay: 0.0,
+                layer_weight_decay: Default::default(),
                 layers,
             };
             let (mut whole, mut cut) = (new(), new());
@@ -252,6 +256,7 @@ fn apply_uses_a_layers_learning_rate() {
         bias_lr: 0.25,
         weight_decay: 0.0,
         bias_weight_decay: 0.0,
+        layer_weight_decay: Default::default(),
         layers,
     };
     let mut engine = engine(net, 3, 2);

@@ -68,6 +68,7 @@ fn training_in_bf16_is_close_to_training_in_f32() {
                 bias_lr: 0.01,
                 weight_decay: 5e-4,
                 bias_weight_decay: 5e-4,
+                layer_weight_decay: Default::default(),
                 layers: Default::default(),
             };
             let batch = Batch { images: &images, labels: &labels, dropout: None, objective: Objective::default() };
@@ -79,5 +80,16 @@ fn training_in_bf16_is_close_to_training_in_f32() {
         for (a, b) in short.iter().zip(&exact) {
             assert!((a - b).abs() < 0.03 * exact[0], "{}: {short:?}, not {exact:?}", net.name);
         }
+    }
+}
+
+#[test]
+fn local_layers_are_refused_in_int8_by_name() {
+    let net = unshared();
+    for precision in [Precision::Int8, Precision::Int4] {
+        let mut engine = engine(&net, 2, 1).with_precision(precision).expect("a precision of the CPU");
+        let error = engine.infer(&images(1), &mut Vec::new()).expect_err("refused").to_string();
+        assert!(error.contains("layer local1: locally connected layers are not supported in int8"), "{error}");
+        assert!(engine.calibrate(&images(1)).is_err());
     }
 }

@@ -128,6 +128,7 @@ fn training_from_a_mapped_model_is_bitwise_equal_and_leaves_the_file_unchanged()
         bias_lr: 0.1,
         weight_decay: 0.0,
         bias_weight_decay: 0.0,
+        layer_weight_decay: Default::default(),
         layers: Default::default(),
     };
     let [mut one, mut other] = [&model, &mapped].map(engine);

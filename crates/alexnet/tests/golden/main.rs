@@ -6,8 +6,10 @@ use alexnet::selftest::{self, Bounds, Case, Deviation, Report, compare, golden};
 /// Asserts that a report is within the bounds and complete.
 fn assert_equal(report: &Report, reference: &Report, bounds: &Bounds) {
     let deviations = compare(report, reference, bounds);
-    // 1 count, 3 losses, 8 probabilities, 11 activations or more, 16 gradients and 16 updates.
-    assert!(deviations.len() >= 55, "{} quantities of {}", deviations.len(), reference.net);
+    // 1 count, 3 losses, 8 probabilities, 11 activations or more, 16 gradients and 16 updates; of the nets for CIFAR-10, at least 7
+    // activations, 8 gradients and 8 updates.
+    let least = if reference.net.starts_with("cifar-") { 35 } else { 55 };
+    assert!(deviations.len() >= least, "{} quantities of {}", deviations.len(), reference.net);
     for Deviation { what, ratio } in deviations {
         assert!(ratio <= 1.0, "{}: {what} deviates by {ratio:.1} times the tolerance", reference.net);
     }

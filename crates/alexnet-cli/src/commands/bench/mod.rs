@@ -144,6 +144,7 @@ impl Work {
                     bias_lr: 1e-5,
                     weight_decay: 5e-4,
                     bias_weight_decay: 5e-4,
+                    layer_weight_decay: Default::default(),
                     layers: Default::default(),
                 };
                 engine

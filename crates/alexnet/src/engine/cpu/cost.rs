@@ -29,6 +29,7 @@ pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Pre
             };
             format!("{algorithm} {}x{}", shape.r, shape.s)
         }
+        Work::LocalConv { shape, .. } => format!("local {}x{}", shape.r, shape.s),
         Work::Linear { .. } => "product".into(),
         Work::MaxPool { shape, .. } => format!("max pool {0}x{0}", shape.kernel),
         Work::AvgPool { shape } => format!("average pool {0}x{0}", shape.kernel),
@@ -51,7 +52,10 @@ pub(super) fn has(step: &Step, pass: Pass, purpose: Purpose) -> bool {
         }
         Pass::DataGradient => purpose != Purpose::Infer && (step.x != 0 || step.x == step.y),
         Pass::WeightGradient => {
-            purpose == Purpose::Train && matches!(step.work, Work::Conv { .. } | Work::Linear { .. } | Work::BatchNorm { .. })
+            let learns = |work: &Work| {
+                matches!(work, Work::Conv { .. } | Work::LocalConv { .. } | Work::Linear { .. } | Work::BatchNorm { .. })
+            };
+            purpose == Purpose::Train && learns(&step.work)
         }
     }
 }
@@ -64,6 +68,7 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, preci
     let mask = if plan.values[step.x].relu { x } else { 0 };
     let (macs, weights) = match step.work {
         Work::Conv { shape, .. } => (n * shape.macs(), shape.filters().packed_len()),
+        Work::LocalConv { shape, .. } => (n * shape.macs(), shape.filters().packed_len()),
         Work::Linear { inputs, outputs, .. } => (n * inputs * outputs, inputs * outputs),
         _ => (0, 0),
     };

@@ -1,7 +1,6 @@
 //! Gradient sink: update parameters immediately, or pass gradients to a visitor.
 
 use alexnet_kernels::batch_norm;
-use alexnet_kernels::bias;
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::feature_map::FeatureMap;
@@ -159,13 +158,12 @@ pub(super) fn learn_weights(
     optim::update(context, &step, weights, state, dw);
 }
 
-/// Computes the gradient of a layer's biases and passes it on.
+/// Computes the gradient of a layer's biases, which `gradient` writes, and passes it on.
 pub(super) fn learn_biases(
     context: &Context<'_>,
     parameter: &mut Parameter,
     room: &mut GradientBuffer,
-    dy_map: FeatureMap,
-    dy: &[f32],
+    gradient: impl FnOnce(&mut [f32]),
     learn: &mut GradientSink<'_>,
 ) {
     let step = match learn {
@@ -177,7 +175,7 @@ pub(super) fn learn_biases(
         },
     };
     let db = room.biases(parameter.filters.k);
-    bias::gradient(context, dy_map, dy, db);
+    gradient(db);
     match (learn, step) {
         (GradientSink::Visit(visit), _) => visit(&format!("{}.bias", parameter.name), db),
         (GradientSink::Hold(..), _) => parameter.held.add_biases(db),

@@ -143,8 +143,13 @@ impl Cpu {
         &self.ranges
     }
 
-    /// Int8 does not support batch normalisation.
-    fn refuse_norms(&self) -> Result<()> {
+    /// Int8 supports neither batch normalisation nor locally connected layers.
+    fn refuse_in_int8(&self) -> Result<()> {
+        if let Some(layer) = self.net.local_layer() {
+            let message =
+                format!("{}: layer {layer}: locally connected layers are not supported in int8; use f32 or bf16", self.net.name);
+            return Err(Error::Invalid(message));
+        }
         if self.net.has_batch_norm() {
             let message = format!("{}: batch normalisation is not supported in int8; use f32 or bf16", self.net.name);
             return Err(Error::Invalid(message));
@@ -279,7 +284,7 @@ impl Inference for Cpu {
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
         if self.precision.is_of_bytes() {
-            self.refuse_norms()?;
+            self.refuse_in_int8()?;
         }
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);
@@ -348,7 +353,7 @@ impl Inspection for Cpu {
 impl Calibration for Cpu {
     fn calibrate(&mut self, images: &[f32]) -> Result<ActivationRanges> {
         let n = self.count(images)?;
-        self.refuse_norms()?;
+        self.refuse_in_int8()?;
         if n > self.capacity {
             return Err(Error::Net(format!("{n} images exceed the engine's batch size of {}", self.capacity)));
         }

@@ -7,7 +7,7 @@ use alexnet_kernels::activation::Function;
 use alexnet_kernels::conv;
 use alexnet_kernels::feature_map::{FeatureMap, Sides};
 use alexnet_kernels::weight_layout::Filters;
-use alexnet_kernels::{lrn, pool, spatial_norm};
+use alexnet_kernels::{local_conv, lrn, pool, spatial_norm};
 
 use crate::net::{Activation, DropoutStyle, Layer, LayerShape, Net, Op, Pad};
 use crate::{Error, Result};
@@ -69,6 +69,8 @@ pub(super) struct Step {
 pub(super) enum Work {
     /// Convolution, with an optional fused ReLU.
     Conv { shape: conv::Shape, parameter: usize, relu: bool },
+    /// Locally connected layer, with an optional fused ReLU.
+    LocalConv { shape: local_conv::Shape, parameter: usize, relu: bool },
     /// Linear layer, with an optional fused ReLU.
     Linear { inputs: usize, outputs: usize, parameter: usize, relu: bool },
     /// Max pooling; `winners` is the index of the buffer for the winners' positions.
@@ -98,6 +100,10 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
     let filters = |(i, (layer, shape)): (usize, (&Layer, &LayerShape))| match layer.op {
         Op::Conv { out, kernel, groups, .. } => {
             Some((i, Filters { k: out, c: shape.input.channels / groups, r: kernel, s: kernel, groups }))
+        }
+        Op::LocalConv { out, kernel, .. } => {
+            let places = shape.output.size * shape.output.size;
+            Some((i, Filters { k: places * out, c: shape.input.channels, r: kernel, s: kernel, groups: places }))
         }
         Op::Linear { out, .. } => {
             Some((i, Filters::linear_on_map(out, shape.input.size, shape.input.size, shape.input.channels)))
@@ -146,6 +152,7 @@ impl Plan {
             let map = plan.values[step.x].map;
             match &mut step.work {
                 Work::Conv { shape, .. } => shape.x = map,
+                Work::LocalConv { shape, .. } => shape.x = map,
                 Work::MaxPool { shape, .. } | Work::AvgPool { shape } => shape.x = map,
                 Work::Lrn { shape } => shape.x = map,
                 Work::LrnPool { norm, .. } => norm.x = map,
@@ -181,6 +188,18 @@ impl Plan {
                 self.widen(x, shape.input_border());
                 *parameter += 1;
                 Work::Conv { shape, parameter: *parameter - 1, relu: false }
+            }
+            Op::LocalConv { out: k, kernel, stride, pad, .. } => {
+                if (x_map.h, x_map.w) != (shape.input.size, shape.input.size) {
+                    return Err(Error::Net(format!(
+                        "layer {}: a locally connected layer requires images of the net's own size",
+                        shape.name
+                    )));
+                }
+                let (p, q) = (out.h, out.w);
+                let shape = local_conv::Shape { x: x_map, k, r: kernel, s: kernel, stride, pad: sides(pad), p, q };
+                *parameter += 1;
+                Work::LocalConv { shape, parameter: *parameter - 1, relu: false }
             }
             Op::Linear { out: outputs, .. } => {
                 if self.values[x].map.border != Sides::default() {
@@ -249,7 +268,8 @@ impl Plan {
         match self.steps.last_mut() {
             Some(Step {
                 layer,
-                work: Work::Conv { relu, .. } | Work::Linear { relu, .. } | Work::BatchNorm { relu, .. },
+                work:
+                    Work::Conv { relu, .. } | Work::LocalConv { relu, .. } | Work::Linear { relu, .. } | Work::BatchNorm { relu, .. },
                 y,
                 ..
             }) if *y == self.output && !*relu && !shown.iter().any(|seen| (*layer..relu_layer).contains(seen)) => {

@@ -130,7 +130,7 @@ fn lives(plan: &Plan, purpose: Purpose, capacity: usize) -> Vec<Option<Lifetime>
     for (i, step) in plan.steps.iter().enumerate() {
         let Value { relu, .. } = plan.values[step.x];
         match step.work {
-            Work::Conv { .. } | Work::Linear { .. } => use_at(step.x, back(i)),
+            Work::Conv { .. } | Work::LocalConv { .. } | Work::Linear { .. } => use_at(step.x, back(i)),
             Work::Lrn { .. } | Work::LrnPool { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. } => {
                 use_at(step.x, back(i))
             }

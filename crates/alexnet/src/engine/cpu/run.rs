@@ -2,10 +2,12 @@
 
 use alexnet_kernels::activation;
 use alexnet_kernels::batch_norm::{self, Norm};
+use alexnet_kernels::bias;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::conv;
 use alexnet_kernels::layout;
 use alexnet_kernels::linear;
+use alexnet_kernels::local_conv;
 use alexnet_kernels::lrn;
 use alexnet_kernels::pool;
 use alexnet_kernels::spatial_norm;
@@ -99,7 +101,7 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
                 let make = |weights: &[f32], prepared: &mut [f32]| linear::prepare(context, &shape, weights, prepared);
                 parameters[*parameter].ready_to_infer(context, shape.prepared_len(context), make);
             }
-            Work::BatchNorm { parameter, .. } => parameters[*parameter].pack(context),
+            Work::LocalConv { parameter, .. } | Work::BatchNorm { parameter, .. } => parameters[*parameter].pack(context),
             _ => {}
         }
     }
@@ -109,9 +111,10 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
 pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &GradientSink<'_>) -> usize {
     let Some(step) = learn.step() else { return 0 };
     let learns = |at: &Step| match at.work {
-        Work::Conv { parameter, .. } | Work::Linear { parameter, .. } | Work::BatchNorm { parameter, .. } => {
-            !step.is_frozen(&parameters[parameter].name)
-        }
+        Work::Conv { parameter, .. }
+        | Work::LocalConv { parameter, .. }
+        | Work::Linear { parameter, .. }
+        | Work::BatchNorm { parameter, .. } => !step.is_frozen(&parameters[parameter].name),
         _ => false,
     };
     program.plan.steps.iter().position(learns).unwrap_or(program.plan.steps.len())
@@ -157,6 +160,11 @@ pub(super) fn step_forward(
             } else {
                 conv::forward(context, &shape, memory.read(x), weights, biases, relu, y_map, y);
             }
+        }
+        Work::LocalConv { shape, parameter, relu } => {
+            let Parameter { weights, biases, .. } = &parameters[parameter];
+            let shape = local_conv::Shape { x: x_map, ..shape };
+            local_conv::forward(context, &shape, memory.read(x), weights, biases, relu, y_map, y);
         }
         Work::Linear { inputs, outputs, parameter, relu } => {
             let Parameter { filters, weights, biases, prepared, .. } = &parameters[parameter];
@@ -246,6 +254,11 @@ fn step_backward(
                     let weights = &parameters[parameter].weights;
                     conv::backward_data(context, &shape, dy_map, memory.read(dy), weights, mask, dx_map, to);
                 }
+                Work::LocalConv { shape, parameter, .. } => {
+                    let shape = local_conv::Shape { x: x_map, ..shape };
+                    let weights = &parameters[parameter].weights;
+                    local_conv::backward_data(context, &shape, dy_map, memory.read(dy), weights, mask, dx_map, to);
+                }
                 Work::Linear { inputs, outputs, parameter, .. } => {
                     let shape = linear::Shape { n, inputs, outputs };
                     let weights = &parameters[parameter].weights;
@@ -294,13 +307,28 @@ fn step_backward(
     }
     clock.lap(i, Pass::DataGradient);
     let dy = memory.read(dy);
+    let biases = |db: &mut [f32]| bias::gradient(context, dy_map, dy, db);
     match work {
         Work::Conv { shape, parameter, .. } => {
             let shape = conv::Shape { x: x_map, ..shape };
             let parameter = &mut parameters[parameter];
             let x = memory.read(x);
-            learn_biases(context, parameter, room, dy_map, dy, learn);
+            learn_biases(context, parameter, room, biases, learn);
             let gradient = |dw: &mut [f32]| conv::backward_weights(context, &shape, x, dy_map, dy, dw);
+            match learn {
+                GradientSink::Nothing => {}
+                GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
+                GradientSink::Hold(step, _) => hold_weights(context, parameter, room, step, gradient),
+                GradientSink::Update(step) => learn_weights(context, parameter, room, step, gradient),
+            }
+        }
+        Work::LocalConv { shape, parameter, .. } => {
+            let shape = local_conv::Shape { x: x_map, ..shape };
+            let parameter = &mut parameters[parameter];
+            let x = memory.read(x);
+            let biases = |db: &mut [f32]| local_conv::backward_biases(context, dy_map, dy, db);
+            learn_biases(context, parameter, room, biases, learn);
+            let gradient = |dw: &mut [f32]| local_conv::backward_weights(context, &shape, x, dy_map, dy, dw);
             match learn {
                 GradientSink::Nothing => {}
                 GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
@@ -312,7 +340,7 @@ fn step_backward(
             let shape = linear::Shape { n, inputs, outputs };
             let parameter = &mut parameters[parameter];
             let x = memory.read(x);
-            learn_biases(context, parameter, room, dy_map, dy, learn);
+            learn_biases(context, parameter, room, biases, learn);
             let gradient = |dw: &mut [f32]| linear::backward_weights(context, &shape, x, dy, dw);
             match learn {
                 GradientSink::Nothing => {}

@@ -20,8 +20,7 @@ impl Recipe {
         batches.div_ceil(self.accumulate.max(1))
     }
 
-    /// Optimizer step at a given progress, without per-layer multipliers;
-    /// [`param_groups::rates`](super::super::param_groups::rates) adds them.
+    /// Optimizer step at a given progress, without per-layer settings; [`param_groups`](super::super::param_groups) adds them.
     pub fn step_at(&self, at: Progress) -> OptimizerStep {
         let lr = self.lr_at(at);
         let bias_lr = match self.bias_lr {
@@ -36,6 +35,7 @@ impl Recipe {
             weight_decay: self.weight_decay as f32,
             bias_weight_decay: self.bias_weight_decay as f32,
             layers: BTreeMap::new(),
+            layer_weight_decay: BTreeMap::new(),
         }
     }
 
@@ -96,7 +96,10 @@ impl Recipe {
         if self.init == Init::He {
             let last = net.layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. }));
             for (i, layer) in net.layers.iter_mut().enumerate() {
-                if let Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } = &mut layer.op {
+                if let Op::Conv { weight_init, bias_init, .. }
+                | Op::LocalConv { weight_init, bias_init, .. }
+                | Op::Linear { weight_init, bias_init, .. } = &mut layer.op
+                {
                     // The last layer is small, so that the first loss is ln(classes) rather than that of random
                     // confident predictions.
                     *weight_init = if Some(i) == last { WeightInit::Normal(0.01) } else { WeightInit::HeNormal };
@@ -198,8 +201,10 @@ fn he_dropout(mut net: Net) -> Net {
         match &mut layer.op {
             Op::MaxPool { .. } => times *= MAX_POOL,
             Op::Dropout { rate, style } => times *= (1.0 - *rate) * style.in_training(*rate).powi(2),
-            Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } => {
-                let inputs = shape.weight[1..].iter().product::<usize>() as f32 * times;
+            Op::Conv { weight_init, bias_init, .. }
+            | Op::LocalConv { weight_init, bias_init, .. }
+            | Op::Linear { weight_init, bias_init, .. } => {
+                let inputs = shape.fan_in() as f32 * times;
                 *weight_init = WeightInit::Normal(if Some(i) == last { 0.001 } else { (2.0 / inputs).sqrt() });
                 *bias_init = BiasInit::Constant(0.0);
                 times = 1.0;

@@ -124,6 +124,9 @@ pub struct Recipe {
     /// Per-layer learning-rate multipliers, by layer name or `head` for the last one; 0 freezes a layer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_rates: BTreeMap<String, f64>,
+    /// Weight decay of some layers' weights, by layer name or `head` for the last one, instead of `weight_decay`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layer_weight_decay: BTreeMap<String, f64>,
     /// Plans by which a run with a time budget has gone, to repeat it without a clock; empty: whole epochs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Leg>,

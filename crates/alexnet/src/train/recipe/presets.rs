@@ -11,7 +11,8 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 
 /// The names of all recipes.
-pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original", "caffe", "torchvision", "large-batch"];
+pub const NAMES: [&str; 10] =
+    ["quick", "simple", "finetune", "paper", "original", "caffe", "torchvision", "large-batch", "cifar-18pct", "cifar-11pct"];
 
 /// What a preset is, in a line.
 pub fn summary(name: &str) -> &'static str {
@@ -23,6 +24,8 @@ pub fn summary(name: &str) -> &'static str {
         "original" => "the 2012 code, layers-145",
         "caffe" => "Caffe's bvlc_alexnet",
         "torchvision" => "torchvision's references/classification",
+        "cifar-18pct" => "cuda-convnet's training of the net cifar-18pct",
+        "cifar-11pct" => "cuda-convnet's training of cifar-13pct and cifar-11pct",
         "large-batch" => "LARS for batches of 32,768 (You, Gitman and Ginsburg 2017)",
         _ => "",
     }
@@ -42,6 +45,18 @@ fn random_resized_crop(least: f32) -> Augmentation {
     Augmentation { kind: CropKind::RandomResizedCrop, scale, ratio, ..Augmentation::none() }
 }
 
+/// What cuda-convnet's examples for CIFAR-10 share: the model is that of the last epoch.
+fn cuda_convnet(simple: Recipe) -> Recipe {
+    let optimizer = RATE_INSIDE.into();
+    let (images, best) = (ImagePreprocessing::MeanImage, Choice::Last);
+    Recipe { batch: 128, drop_last: false, bias_weight_decay: 0.0, optimizer, images, best, ..simple }
+}
+
+/// Weight decay of some layers.
+fn decays(of: &[(&str, f64)]) -> BTreeMap<String, f64> {
+    of.iter().map(|(layer, decay)| (layer.to_string(), *decay)).collect()
+}
+
 /// A recipe by name.
 ///
 /// | name | source |
@@ -54,6 +69,8 @@ fn random_resized_crop(least: f32) -> Augmentation {
 /// | `caffe` | Caffe's `bvlc_alexnet`: drops every 100,000 of 450,000 iterations become drops after every two ninths of the run |
 /// | `torchvision` | torchvision's `references/classification`, AlexNet's settings |
 /// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for batches of 32,768; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
+/// | `cifar-18pct` | cuda-convnet, `example-layers/layer-params-18pct.cfg`: 120 epochs, 10 at a tenth of the rates and 10 at a hundredth, without augmentation |
+/// | `cifar-11pct` | the same, `layer-params-conv-local-11pct.cfg`, for the nets with and without normalisation: random crops and mirrors; 450 epochs, 10 at a tenth and 10 at a hundredth, the biases' rate constant. The file's 450 are some 300 on four fifths of the set, until validation stops improving, and some 150 on all of it |
 ///
 /// # Errors
 /// An unknown name.
@@ -90,6 +107,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         monitor: Monitor::Top1,
         patience: 0,
         layer_rates: BTreeMap::new(),
+        layer_weight_decay: BTreeMap::new(),
         timeline: Vec::new(),
     };
     Ok(match name {
@@ -173,6 +191,25 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             bias_lr: BiasRate::Times(0.001),
             schedule: Schedule::WarmupPoly { epochs: 10.0, power: 2.0 },
             ..simple
+        },
+        "cifar-18pct" => Recipe {
+            epochs: 140,
+            lr: 0.001,
+            weight_decay: 0.004,
+            layer_weight_decay: decays(&[(param_groups::HEAD, 1.0)]),
+            schedule: Schedule::Steps { at: vec![[120, 140], [130, 140]], by: 10.0 },
+            augment: Augmentation::none(),
+            bias_lr: BiasRate::Times(2.0),
+            ..cuda_convnet(simple)
+        },
+        "cifar-11pct" => Recipe {
+            epochs: 470,
+            lr: 0.001,
+            weight_decay: 0.004,
+            layer_weight_decay: decays(&[("conv1", 0.0), ("conv2", 0.0)]),
+            schedule: Schedule::Steps { at: vec![[450, 470], [460, 470]], by: 10.0 },
+            bias_lr: BiasRate::Fixed(0.002),
+            ..cuda_convnet(simple)
         },
         _ => {
             let near = alexnet_hub::nearest_of(name, NAMES.into_iter());

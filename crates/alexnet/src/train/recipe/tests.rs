@@ -41,6 +41,14 @@ fn caffe_drops_every_20_of_90_and_torchvision_every_30_epochs() {
 }
 
 #[test]
+fn cuda_convnet_drops_for_two_times_ten_epochs_at_the_end() {
+    assert_eq!(rates(&by_name("cifar-18pct").unwrap(), &[0, 119, 120, 129, 130, 139]), [1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]);
+    assert_eq!(rates(&by_name("cifar-11pct").unwrap(), &[0, 449, 450, 459, 460, 469]), [1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]);
+    // All rates of the first fall, but only those of the weights of the second.
+    assert_eq!(["cifar-18pct", "cifar-11pct"].map(|name| by_name(name).unwrap().step_at(at(465)).bias_lr), [2e-5, 2e-3]);
+}
+
+#[test]
 fn warm_up_rises_and_cosine_decays() {
     let recipe = Recipe { epochs: 10, lr: 1.0, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..by_name("quick").unwrap() };
     let rate = |step| recipe.lr_at(Progress { epoch: 0, step, steps_per_epoch: 10, drops: 0 });

@@ -98,9 +98,10 @@ impl<'a> Trainer<'a> {
             tensors: Default::default(),
         };
         let rates = param_groups::rates(&model.net, &recipe.layer_rates)?;
+        let weight_decays = param_groups::weight_decays(&model.net, &recipe.layer_weight_decay)?;
         let room = options.frozen_room.unwrap_or_else(loader::default_memory);
         let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
-        let schedule = RunSchedule::new(recipe, rates, loaders.train.batches());
+        let schedule = RunSchedule::new(recipe, rates, weight_decays, loaders.train.batches());
         let mut ema = recipe.ema.map(|settings| Ema::new(settings, engine)).transpose()?;
         let mut state = resume(engine, &model, &schedule, folder, &*train, &*val, ema.as_mut())?;
         if state.timeline.is_none() && !recipe.timeline.is_empty() {

@@ -10,12 +10,19 @@ pub(super) struct RunSchedule<'a> {
     recipe: &'a Recipe,
     /// Per-layer learning-rate multipliers.
     multipliers: BTreeMap<String, f32>,
+    /// Weight decay of layers with their own.
+    weight_decays: BTreeMap<String, f32>,
     batches_per_epoch: usize,
 }
 
 impl<'a> RunSchedule<'a> {
-    pub(super) fn new(recipe: &'a Recipe, multipliers: BTreeMap<String, f32>, batches_per_epoch: usize) -> RunSchedule<'a> {
-        RunSchedule { recipe, multipliers, batches_per_epoch }
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        multipliers: BTreeMap<String, f32>,
+        weight_decays: BTreeMap<String, f32>,
+        batches_per_epoch: usize,
+    ) -> RunSchedule<'a> {
+        RunSchedule { recipe, multipliers, weight_decays, batches_per_epoch }
     }
 
     /// Optimizer steps in an epoch.
@@ -101,6 +108,7 @@ impl<'a> RunSchedule<'a> {
     /// Settings of the next optimizer step.
     pub(super) fn optimizer_step(&self, state: &State) -> OptimizerStep {
         let number = self.step(state) + 1;
-        OptimizerStep { number, layers: self.multipliers.clone(), ..self.recipe.step_at(self.progress(state)) }
+        let (layers, layer_weight_decay) = (self.multipliers.clone(), self.weight_decays.clone());
+        OptimizerStep { number, layers, layer_weight_decay, ..self.recipe.step_at(self.progress(state)) }
     }
 }

@@ -118,6 +118,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("augment", &["augmentation", "augmentations", "aug", "transform", "transforms"]),
     ("loss", &["criterion", "lossfunction"]),
     ("ema", &["modelema"]),
+    ("layer_weight_decay", &["layerwd", "decaymult", "layerdecays"]),
     ("layer_rates", &["layerrate", "lrmult", "layerlr", "lrtimes"]),
     ("", &["train", "training", "trainer", "recipe", "hyp", "hyperparameters", "hparams", "params"]),
 ];

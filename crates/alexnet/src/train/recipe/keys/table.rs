@@ -249,6 +249,12 @@ pub static KEYS: &[Key] = &[
         "learning-rate multiplier of a layer, by its name or `head` for the last one; 0 freezes it",
     ),
     Key::new(
+        "layer_weight_decay.*",
+        Kind::FROM_ZERO,
+        "none",
+        "weight decay of a layer's weights, by its name or `head` for the last one, instead of `weight_decay`",
+    ),
+    Key::new(
         "timeline",
         Legs,
         "[]",
