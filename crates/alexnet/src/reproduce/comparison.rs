@@ -3,6 +3,7 @@
 use super::statistics::{difference, percent_over_seeds};
 use super::{Arm, Curve, Curves, Finding, Scale, Setup, Study, Table, Trained, Verdict};
 use crate::report::{Epoch, Run};
+use crate::train::Settings;
 use crate::{Error, Result};
 
 const FULL: Scale = Scale { epochs: 30, seeds: 3 };
@@ -20,15 +21,18 @@ pub(super) static LRN: Study = Study {
     quick: QUICK,
     takes_models: false,
     arms: |study, setup| {
-        let net = setup.net.as_deref().unwrap_or("paper");
-        let without = match net {
-            "paper" => "paper-no-lrn",
-            other => return Err(no_variant(other, "paper")),
+        let net = setup.net.as_deref().unwrap_or("cifar-11pct");
+        let (without, cifar) = match net {
+            "cifar-11pct" => ("cifar-13pct", true),
+            "paper" => ("paper-no-lrn", false),
+            other => return Err(no_variant(other, "cifar-11pct or paper")),
         };
-        Ok(vec![
-            Arm::new("with", "with LRN", sized(setup, setup.plain(study, net))),
-            Arm::new("without", "without LRN", sized(setup, setup.plain(study, without))),
-        ])
+        let of = |net: &str| match cifar {
+            // Their own recipe, and their own size.
+            true => changed(setup, setup.settings(study, net, "cifar-11pct")),
+            false => sized(setup, setup.plain(study, net)),
+        };
+        Ok(vec![Arm::new("with", "with LRN", of(net)), Arm::new("without", "without LRN", of(without))])
     },
     conclude: with_against_without,
 };
@@ -155,10 +159,14 @@ fn no_variant(net: &str, known: &str) -> Error {
 }
 
 /// Settings at the size for a person's own images, unless another is chosen.
-pub(super) fn sized(setup: &Setup, settings: crate::train::Settings) -> crate::train::Settings {
+pub(super) fn sized(setup: &Setup, settings: Settings) -> Settings {
     let own = setup.data.as_ref().map(|_| SIZE);
-    let changed = crate::train::Settings { image_size: settings.image_size.or(own), ..settings };
-    setup.set.iter().fold(changed, |settings, change| settings.set(change))
+    changed(setup, Settings { image_size: settings.image_size.or(own), ..settings })
+}
+
+/// Settings with the changes that all arms share.
+pub(super) fn changed(setup: &Setup, settings: Settings) -> Settings {
+    setup.set.iter().fold(settings, |settings, change| settings.set(change))
 }
 
 /// Compares the first arm with each other one. The claim is that the first one is better than the second.

@@ -35,8 +35,15 @@ fn arms(study: &Study, setup: &Setup) -> Result<Vec<Arm>> {
         for lr in rates.iter().take(if setup.quick { 2 } else { rates.len() }) {
             let mut settings = setup.settings(study, net, "simple");
             (settings.activation, settings.lr, settings.batch) = (Some(activation), Some(*lr), Some(128));
-            let plain =
-                ["schedule.kind=constant", "augment.kind=none", "dropout=0", "weight_decay=0", "bias_weight_decay=0", "init=he"];
+            let plain = [
+                "schedule.kind=constant",
+                "augment.kind=none",
+                "crop_pct=1",
+                "dropout=0",
+                "weight_decay=0",
+                "bias_weight_decay=0",
+                "init=he",
+            ];
             let settings = plain
                 .into_iter()
                 .chain(setup.set.iter().map(String::as_str))

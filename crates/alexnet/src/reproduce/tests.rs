@@ -19,7 +19,14 @@ fn images(folder: &Path) -> std::path::PathBuf {
 }
 
 fn setup(data: &Path) -> Setup {
-    Setup { data: Some(data.into()), image_size: Some(67), epochs: Some(1), seeds: Some(1), threads: 1, ..Setup::default() }
+    Setup {
+        data: Some(data.into()),
+        epochs: Some(1),
+        seeds: Some(1),
+        set: vec!["batch=8".into()],
+        threads: 1,
+        ..Setup::default()
+    }
 }
 
 #[test]

@@ -127,7 +127,7 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
         }
         None => {
             let net = presets::by_name(net_name(settings))?;
-            let own = if settings.data.is_none() { BUILT_IN_IMAGE_SIZE } else { net.image_size };
+            let own = if settings.data.is_none() { BUILT_IN_IMAGE_SIZE.min(net.image_size) } else { net.image_size };
             (net.name, settings.image_size.unwrap_or(own))
         }
     };
