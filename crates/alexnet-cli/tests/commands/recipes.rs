@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn recipes_are_listed_shown_and_compared() {
     let list: serde_json::Value = serde_json::from_str(&done(&["recipes", "--json"])).expect("JSON");
-    assert_eq!((list.as_array().expect("recipes").len(), &list[0]["name"]), (8, &"quick".into()));
+    assert_eq!((list.as_array().expect("recipes").len(), &list[0]["name"]), (10, &"quick".into()));
     assert!(done(&["recipes"]).contains("paper"));
     assert_eq!(done(&["recipes", "list"]), done(&["recipes"]));
     let json = |arguments: &[&str]| serde_json::from_str::<serde_json::Value>(&done(arguments)).expect("JSON");
