@@ -1,5 +1,6 @@
 //! Layer lists and per-layer learning rates, as given by the user.
 
+use super::recipe::RateChange;
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -78,6 +79,21 @@ pub fn rates(net: &Net, times: &BTreeMap<String, f64>) -> Result<BTreeMap<String
         return Err(Error::Invalid("every layer is frozen, so nothing would learn".into()));
     }
     Ok(rates)
+}
+
+/// Changes of per-layer learning rates in a run of `epochs` epochs: from an epoch on, counted from 0, the multiplier of a layer by the
+/// net's own name. Ranges and lists of layers are resolved.
+///
+/// # Errors
+/// A name is not a layer with weights.
+pub fn rate_changes(net: &Net, changes: &[RateChange], epochs: usize) -> Result<Vec<(usize, String, f32)>> {
+    let mut all = Vec::new();
+    for change in changes {
+        let layers = of_list(net, &change.layer).map_err(|error| error.context("layer_rate_changes"))?;
+        all.extend(layers.into_iter().map(|layer| (change.epoch(epochs), layer, change.times as f32)));
+    }
+    all.sort_by_key(|(epoch, _, _)| *epoch);
+    Ok(all)
 }
 
 #[cfg(test)]
