@@ -95,25 +95,25 @@ fn rates_changed_by_hand_and_by_the_recipe_resume_with_equal_bytes() {
         let at = |name: &str| folder.path().join(format!("{name}-{}", more.len()));
         let (whole, stopped) = (at("whole"), at("stopped"));
         let begin = |out: &Path| {
-            let net = ["train", "--net", "slim", "--recipe", "original", "--image-size", "64", "--batch", "2", "--epochs", "4"];
+            let net = ["train", "--net", "slim", "--recipe", "original", "--image-size", "96", "--batch", "2", "--epochs", "4"];
             let set = "layer_rate_changes=[[1, 2, \"conv1\", 0.1], [3, 4, \"conv1\", 0]]";
             let run = ["--set", set, "--keep-every", "1", "--max-steps", "3", "--no-report", "-q"];
             done(&[&net[..], &run, &["--data", text(&data), "--val-share", "0", "--out", text(out)], more].concat());
         };
         begin(&whole);
-        let output = alexnet(&["train", "--resume", text(&whole), "--lr", "0.001", "--no-report"]);
+        let output = alexnet(&["train", "--resume", text(&whole), "--lr", "0.0005", "--no-report"]);
         let notes = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && notes.contains("learning rate 0.001 instead of 0.01 from step 4 on"), "{notes}");
+        assert!(output.status.success() && notes.contains("learning rate 0.0005 instead of 0.0"), "{notes}");
         begin(&stopped);
         for steps in ["5", "11", "100"] {
-            done(&["train", "--resume", text(&stopped), "--lr", "0.001", "--max-steps", steps, "--no-report", "-q"]);
+            done(&["train", "--resume", text(&stopped), "--lr", "0.0005", "--max-steps", steps, "--no-report", "-q"]);
         }
         for name in ["config.toml", "metrics.csv", "last.safetensors", "best.safetensors", "state.safetensors"] {
             let read = |at: &Path| std::fs::read(at.join(name)).expect("a file of the run");
             assert!(read(&whole) == read(&stopped), "{name} differs");
         }
         let config = std::fs::read_to_string(whole.join("config.toml")).expect("a file");
-        assert!(config.contains("[[lr_changes]]\nstep = 3\nlr = 0.001\n"), "{config}");
+        assert!(config.contains("[[lr_changes]]\nstep = 3\nlr = 0.0005\n"), "{config}");
         // conv1 is frozen in the last quarter, and only there.
         let weights = |epoch: usize, layer: &str| {
             let model = formats::read(whole.join(format!("epoch-000{epoch}.safetensors"))).expect("a model");
@@ -122,7 +122,7 @@ fn rates_changed_by_hand_and_by_the_recipe_resume_with_equal_bytes() {
         let same = |a, b, layer| weights(a, layer) == weights(b, layer);
         assert!(same(3, 4, "conv1") && !same(2, 3, "conv1") && !same(3, 4, "conv2"));
         fails(1, &["train", "--resume", text(&whole), "--lr", "0.0001"], &["the run is complete", "--from"]);
-        fails(1, &["train", "--resume", text(&whole), "--lr", "0.001", "--batch", "4"], &["--batch 4"]);
+        fails(1, &["train", "--resume", text(&whole), "--lr", "0.0005", "--batch", "4"], &["--batch 4"]);
         fails(2, &["train", "--resume", text(&whole), "--lr", "-1"], &["--lr"]);
     }
     let unknown = ["train", "--data", text(&data), "--set", "layer_rate_changes=[[1, 2, \"conv9\", 0]]"];
