@@ -77,7 +77,8 @@ fn local_layers_are_kept_by_our_own_format_and_refused_by_others() {
     let file = TensorFile::open(&path).unwrap();
     assert_eq!(file.shape("local1.weight"), Some(&[4, 2, 3, 3, 3][..]));
     assert_eq!(file.shape("local1.bias"), Some(&[4, 2][..]));
-    for (ending, what) in [("onnx", "a locally connected layer cannot"), ("caffemodel", "Caffe has no locally connected layers")] {
+    for (ending, what) in [("onnx", "a locally connected layer cannot"), ("caffemodel", "Caffe has no locally connected layers")]
+    {
         let path = folder.path().join(format!("m.{ending}"));
         let error = export(&path, &model, ExportOptions::default()).unwrap_err().to_string();
         assert!(error.contains("local1") && error.contains(what) && !path.exists(), "{error}");

@@ -109,7 +109,7 @@ impl Settings {
 impl ModelFile {
     /// A model file of any format, without an index.
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>) -> ModelFile {
-        ModelFile { name: name.into(), path: path.into(), net: None, index: None }
+        ModelFile { name: name.into(), path: path.into(), others: Vec::new(), net: None, index: None }
     }
 }
 
@@ -120,6 +120,8 @@ pub struct ModelFile {
     pub name: String,
     /// Model file, in any format that `alexnet` reads.
     pub path: PathBuf,
+    /// Further models of an ensemble, whose probabilities are averaged with those of the first; all must have its classes.
+    pub others: Vec<PathBuf>,
     /// Preset in the file, if the file does not specify it.
     pub net: Option<String>,
     /// Feature index for similarity search.
@@ -308,7 +310,12 @@ fn check(settings: &Settings) -> Result<(), Error> {
     if settings.models.is_empty() {
         return fail("a server needs at least one model".into());
     }
-    for (i, ModelFile { name, .. }) in settings.models.iter().enumerate() {
+    for (i, ModelFile { name, others, index, .. }) in settings.models.iter().enumerate() {
+        if !others.is_empty() && index.is_some() {
+            return fail(format!(
+                "the model {name} is an ensemble, whose models have no common features: an index needs a single model"
+            ));
+        }
         if name.is_empty() || !name.chars().all(plain) {
             return fail(format!("the name {name:?} is not valid in a URL: use letters, digits, -, _ and . (--model NAME=FILE)"));
         }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::api_error::ApiError;
 use crate::metrics::Metrics;
-use crate::model::{ServedModel, Stamp, load};
+use crate::model::{ServedModel, Stamp, load, stamps};
 use crate::{ModelFile, Settings, Shared};
 
 /// All models in the order given.
@@ -24,7 +24,7 @@ struct Entry {
     file: ModelFile,
     loaded: RwLock<Arc<ServedModel>>,
     /// A changed file that failed to load; not retried until it changes again.
-    given_up: Mutex<Option<Stamp>>,
+    given_up: Mutex<Option<Vec<Stamp>>>,
 }
 
 impl Registry {
@@ -59,9 +59,9 @@ impl Registry {
     /// Reloads changed models. Blocks while reading.
     fn refresh(&self) {
         for entry in &self.entries {
-            let Ok(stamp) = Stamp::of(&entry.file.path) else { continue };
-            let given_up = *entry.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-            if stamp == entry.now().stamp || Some(stamp) == given_up {
+            let Ok(stamps) = stamps(&entry.file) else { continue };
+            let given_up = entry.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if stamps == entry.now().stamps || Some(&stamps) == given_up.as_ref() {
                 continue;
             }
             match load(&entry.file, &self.settings, self.metrics.clone(), self.turn.clone()) {
@@ -76,7 +76,7 @@ impl Registry {
                     log::warn!("model {}: reloaded from {}", entry.file.name, entry.file.path.display());
                 }
                 Err(error) => {
-                    *entry.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(stamp);
+                    *entry.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(stamps);
                     self.metrics.failed_reloads.fetch_add(1, Ordering::Relaxed);
                     log::error!("model {}: reload failed, keeping the old weights: {error}", entry.file.name);
                 }
@@ -93,8 +93,7 @@ impl Entry {
 
 /// Reloads changed models on request, and periodically once files have not changed for one interval.
 pub(crate) async fn keep_fresh(shared: Arc<Shared>, mut asked: mpsc::Receiver<()>, every: Duration) {
-    let stamps =
-        |shared: &Shared| shared.registry.entries.iter().map(|entry| Stamp::of(&entry.file.path).ok()).collect::<Vec<_>>();
+    let stamps = |shared: &Shared| shared.registry.entries.iter().map(|entry| stamps(&entry.file).ok()).collect::<Vec<_>>();
     let mut seen = stamps(&shared);
     loop {
         if every.is_zero() {

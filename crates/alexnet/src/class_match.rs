@@ -81,6 +81,50 @@ pub fn match_names(names: &[String], known: &[String]) -> Vec<Option<usize>> {
     names.iter().map(|name| known.find(name)).collect()
 }
 
+/// For each class of a first model, the output of another model for it, matched by name; both models come with their names for
+/// messages. Empty if the outputs are in the same order.
+///
+/// # Errors
+/// The models' classes differ: the first that does is named.
+pub fn match_models((first, classes): (&str, &[String]), (other, others): (&str, &[String])) -> Result<Vec<usize>> {
+    let fail = |why: String| Err(Error::Invalid(format!("{other}: its classes differ from those of {first}: {why}")));
+    if classes == others {
+        return Ok(Vec::new());
+    }
+    if are_unnamed(classes) != are_unnamed(others) {
+        let unnamed = if are_unnamed(others) { other } else { first };
+        return fail(format!("{unnamed} has no class names; provide them with --labels FILE"));
+    }
+    let found = match_names(classes, others);
+    if let Some(class) = found.iter().position(Option::is_none) {
+        let there = others.get(class).map_or_else(|| format!("it has {} classes", others.len()), |name| format!("{name} there"));
+        return fail(format!("class {class} is {}, which {other} lacks ({there})", classes[class]));
+    }
+    let mut outputs: Vec<usize> = found.into_iter().flatten().collect();
+    if let Some(extra) = (0..others.len()).find(|i| !outputs.contains(i)) {
+        return fail(format!("class {extra} is {} there, which {first} lacks", others[extra]));
+    }
+    if outputs.len() > others.len() {
+        return fail(format!("{} and {} classes", classes.len(), others.len()));
+    }
+    if outputs.is_sorted() {
+        outputs.clear();
+    }
+    Ok(outputs)
+}
+
+/// Puts each row of a model's outputs into the order of [`match_models`].
+pub fn reorder(logits: &mut [f32], outputs: &[usize]) {
+    if outputs.is_empty() {
+        return;
+    }
+    let mut row = vec![0.0; outputs.len()];
+    for logits in logits.chunks_exact_mut(outputs.len()) {
+        row.copy_from_slice(logits);
+        logits.iter_mut().zip(outputs).for_each(|(logit, &output)| *logit = row[output]);
+    }
+}
+
 /// Error for data set classes that are missing from a list.
 pub(crate) fn not_among(classes: &[String], known: &[String], found: &ClassMatch) -> Error {
     unknown_classes(&unknown(classes, found), known, "")

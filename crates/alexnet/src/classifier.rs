@@ -142,20 +142,23 @@ impl Classifier {
 
     /// Classifies at most a batch of images as network input, each with all its crops.
     pub(crate) fn classify(&mut self, tensor: &[f32]) -> Result<Vec<Predictions>> {
-        let classes = self.labels.len();
-        if tensor.is_empty() {
-            return Ok(Vec::new());
-        }
+        let logits = self.logits(tensor)?;
+        let rows = self.crops.count() * self.labels.len();
+        logits.chunks_exact(rows).map(|logits| Predictions::of_logits(logits, &self.labels)).collect()
+    }
+
+    /// Logits of at most a batch of images as network input, `[images * crops, classes]`.
+    pub(crate) fn logits(&mut self, tensor: &[f32]) -> Result<Vec<f32>> {
         let mut logits = Vec::new();
-        self.engine.infer(tensor, &mut logits)?;
-        let of_image = |logits: &[f32]| {
-            let probabilities: Vec<f64> = log_probabilities(logits, classes).into_iter().map(f64::exp).collect();
-            if probabilities.iter().any(|p| p.is_nan()) {
-                return Err(Error::Invalid("the model produced NaN probabilities".into()));
-            }
-            Ok(Predictions { labels: self.labels.clone(), probabilities })
-        };
-        logits.chunks_exact(self.crops.count() * classes).map(of_image).collect()
+        if !tensor.is_empty() {
+            self.engine.infer(tensor, &mut logits)?;
+        }
+        Ok(logits)
+    }
+
+    /// Names of the classes, shared.
+    pub(crate) fn labels(&self) -> Arc<[String]> {
+        self.labels.clone()
     }
 
     /// Crops of each image.
@@ -244,6 +247,15 @@ impl ClassifierBuilder {
 }
 
 impl Predictions {
+    /// The mean of the probabilities of an image's crops, `[crops, classes]`.
+    pub(crate) fn of_logits(logits: &[f32], labels: &Arc<[String]>) -> Result<Predictions> {
+        let probabilities: Vec<f64> = log_probabilities(logits, labels.len()).into_iter().map(f64::exp).collect();
+        if probabilities.iter().any(|p| p.is_nan()) {
+            return Err(Error::Invalid("the model produced NaN probabilities".into()));
+        }
+        Ok(Predictions { labels: labels.clone(), probabilities })
+    }
+
     /// The `k` most probable classes, best first, or all classes if there are fewer.
     pub fn top(&self, k: usize) -> Vec<Prediction> {
         let scores = &self.probabilities;

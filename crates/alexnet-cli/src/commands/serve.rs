@@ -19,8 +19,9 @@ const LONGEST_TOKEN: u64 = 64 << 10;
 /// Options of `alexnet serve`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, or name of published weights; repeat for several models. NAME identifies the model in requests [default: the file's name]
-    #[arg(long = "model", value_name = "[NAME=]FILE", required = true, help_heading = "Models")]
+    /// Model file, or name of published weights; several joined by + are an ensemble, whose probabilities are averaged. Repeat for
+    /// several models. NAME identifies the model in requests [default: the file's name]
+    #[arg(long = "model", value_name = "[NAME=]FILE[+FILE...]", required = true, help_heading = "Models")]
     models: Vec<String>,
     /// Feature index made by `alexnet features` with the same model, for similarity search
     #[arg(long = "index", value_name = "[NAME=]FILE", help_heading = "Models")]
@@ -160,8 +161,18 @@ fn model(text: &str, net: Option<&str>, quiet: bool) -> anyhow::Result<ModelFile
     if path.is_empty() {
         bail!("--model {text}: missing file; expected a form such as --model clothes=RUN/best.safetensors");
     }
-    let path = model_file::locate(Path::new(path), quiet)?;
-    Ok(ModelFile { name, path, net: net.map(Into::into), index: None })
+    // A file's own name may have a +.
+    let parts: Vec<&str> = if Path::new(path).exists() { vec![path] } else { path.split('+').collect() };
+    if parts.len() > 1 && path == text {
+        bail!("--model {text}: an ensemble needs a name: --model NAME={text}");
+    }
+    if parts.iter().any(|part| part.is_empty()) {
+        bail!("--model {text}: an empty file name; expected a form such as --model NAME=a.safetensors+b.safetensors");
+    }
+    let mut paths =
+        parts.into_iter().map(|part| model_file::locate(Path::new(part), quiet)).collect::<anyhow::Result<Vec<_>>>()?.into_iter();
+    let path = paths.next().unwrap_or_default();
+    Ok(ModelFile { name, path, others: paths.collect(), net: net.map(Into::into), index: None })
 }
 
 /// Finds the model that `NAME=PATH` refers to, or the only one, and the path.

@@ -8,6 +8,7 @@ mod averages;
 mod bench;
 mod convert;
 mod data;
+mod ensembles;
 mod explain;
 mod features;
 mod first_steps;

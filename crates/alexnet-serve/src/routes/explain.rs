@@ -90,6 +90,7 @@ pub(super) async fn explain(
 ) -> Result<Response, ApiError> {
     let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let model = shared.registry.find(options.model.as_deref())?;
+    model.single("/explain")?;
     let bad = |error: alexnet::Error| ApiError::bad(error.to_string());
     let layer = match &options.layer {
         Some(name) => model.net.layer(name).map_err(bad)?,
@@ -286,6 +287,7 @@ pub(super) async fn filters(
 ) -> Result<Response, ApiError> {
     let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let model = shared.registry.find(options.model.as_deref())?;
+    model.single("/filters")?;
     let index = match &options.layer {
         Some(name) => model.net.layer(name).map_err(|e| ApiError::bad(e.to_string()))?,
         None => 0,

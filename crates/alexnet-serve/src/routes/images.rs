@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use alexnet::class_match::reorder;
 use alexnet::image::crop::Crops;
 use alexnet::image::decode::{self, DecodeLimits, Header, MAX_PIXELS, decode_with};
 use alexnet::image::{Image, Preprocess};
@@ -206,6 +207,7 @@ fn too_many_pixels(header: Header, most: u64) -> ApiError {
 }
 
 /// The part of a body that is one image.
+#[derive(Clone)]
 pub(super) struct Slice(pub(super) Arc<Whole>, Range<usize>);
 
 impl Slice {
@@ -227,8 +229,34 @@ fn inputs(image: &Image, preprocess: &Preprocess, crops: Crops) -> Vec<f32> {
     tensor
 }
 
-/// Logits of each image's crops, `[crops, classes]`, in order.
-pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
+/// Logits of each image's crops by each model, `[models, crops, classes]`, in order.
+pub(super) async fn logits<B: AsRef<[u8]> + Clone + Send + 'static>(
+    job: &Job,
+    model: &Arc<ServedModel>,
+    files: Vec<B>,
+    crops: Crops,
+) -> Vec<Result<Vec<f32>, ApiError>> {
+    if model.others.is_empty() {
+        return of_one(job, model, files, crops).await;
+    }
+    let mut answers = of_one(job, model, files.clone(), crops).await;
+    for other in &model.others {
+        for (answer, more) in answers.iter_mut().zip(of_one(job, other, files.clone(), crops).await) {
+            match (&mut *answer, more) {
+                (Ok(logits), Ok(mut more)) => {
+                    reorder(&mut more, &other.outputs);
+                    logits.append(&mut more);
+                }
+                (Ok(_), Err(problem)) => *answer = Err(problem),
+                (Err(_), _) => {}
+            }
+        }
+    }
+    answers
+}
+
+/// Logits of each image's crops by one model, `[crops, classes]`, in order.
+async fn of_one<B: AsRef<[u8]> + Send + 'static>(
     job: &Job,
     model: &Arc<ServedModel>,
     files: Vec<B>,

@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use alexnet::class_match::reorder;
 use alexnet::image::crop::Crops;
-use alexnet::predict::top_k;
+use alexnet::predict::{interleave, top_k};
+use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
@@ -16,7 +18,7 @@ use crate::Shared;
 use crate::admission::{INPUT, Need};
 use crate::api_error::ApiError;
 use crate::model::ServedModel;
-use crate::tensors::{Asked, Input, Output, answer, check_body, estimate, numbers};
+use crate::tensors::{Asked, Input, Output, PICTURE, answer, check_body, estimate, numbers};
 
 const HEAD: HeaderName = HeaderName::from_static("inference-header-content-length");
 
@@ -54,6 +56,12 @@ pub(super) async fn infer(
         };
         // The bytes themselves are already counted; numbers in JSON take up to twice as many.
         let (Asked { id, input, outputs }, whole) = in_turn(&job, 2 * length, read).await?.map_err(ApiError::bad)?;
+        if !matches!(input, Input::ImageFiles(_)) && !model.shares_input() {
+            return Err(ApiError::bad(format!(
+                "{} is an ensemble of models with different preprocessing; send image files ({PICTURE}) instead of tensors",
+                model.name
+            )));
+        }
         let n = match &input {
             Input::Tensor(values) => values.len() / model.input_len(),
             Input::Binary(range) => range.len() / (4 * model.input_len()),
@@ -80,7 +88,8 @@ pub(super) async fn infer(
                 (job, logits)
             }
             Input::ImageFiles(files) => {
-                let job = Job::of_images(shared, &whole, &files, 1)?;
+                let files: Vec<Bytes> = files.into_iter().map(Bytes::from).collect();
+                let job = Job::of_images(shared, &whole, &files, model.count())?;
                 drop((whole, coming));
                 let answers = logits(&job, model, files, Crops::Centre).await;
                 let logits = answers.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
@@ -94,7 +103,7 @@ pub(super) async fn infer(
     .await
 }
 
-/// Logits of `count` preprocessed images, batched with inputs of other requests. `values` returns some of their numbers.
+/// Logits of `count` preprocessed images by each model, `[count, models, classes]`, batched with inputs of other requests. `values` returns some of their numbers.
 async fn tensor(
     job: &Job,
     model: &Arc<ServedModel>,
@@ -112,13 +121,21 @@ async fn tensor(
         tasks.spawn(async move {
             let part = i * most..count.min((i + 1) * most);
             let result = async {
-                let need = Need { inputs: part.len(), ..Need::default() };
-                let room = job.ticket.turn(need, part.len() as u64 * INPUT).await?;
-                let images = values(part.start * len..part.end * len);
-                drop((values, coming));
-                model.lane.infer(images, part.len(), room).await
+                let (mut values, mut coming, mut all) = (Some(values), Some(coming), Vec::with_capacity(model.count()));
+                for (k, member) in model.members().enumerate() {
+                    let need = Need { inputs: part.len(), ..Need::default() };
+                    let room = job.ticket.turn(need, part.len() as u64 * INPUT).await?;
+                    let images = values.as_ref().map_or_else(Vec::new, |values| values(part.start * len..part.end * len));
+                    drop(coming.take());
+                    // The last model needs the body no longer.
+                    values = values.filter(|_| k + 1 < model.count());
+                    let mut logits = member.lane.infer(images, part.len(), room).await?;
+                    reorder(&mut logits, &member.outputs);
+                    all.push(logits);
+                }
+                Ok(interleave(&all, model.classes.len()))
             };
-            (i, result.await)
+            (i, result.await as Result<Vec<f32>, ApiError>)
         });
     }
     // The last of the tasks releases the body.
@@ -133,13 +150,22 @@ async fn tensor(
 
 fn respond(model: &ServedModel, asked: &Asked, logits: &[f32]) -> Result<Content, ApiError> {
     let classes = model.classes.len();
-    let mut probabilities = Vec::new();
-    if asked.outputs.iter().any(|output| output.probabilities) {
-        probabilities.resize(logits.len(), 0.0);
-        for (all, logits) in probabilities.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)) {
-            top_k(logits, classes, classes).iter().for_each(|class| all[class.index] = class.probability as f32);
+    let (mut probabilities, mut means) = (Vec::new(), Vec::new());
+    if model.count() > 1 || asked.outputs.iter().any(|output| output.probabilities) {
+        probabilities.resize(logits.len() / model.count(), 0.0);
+        // An ensemble has no logits of its own; the logarithms of its probabilities have the same softmax.
+        means.resize(if model.count() > 1 { probabilities.len() } else { 0 }, 0.0);
+        for (i, logits) in logits.chunks_exact(classes * model.count()).enumerate() {
+            for class in top_k(logits, classes, classes) {
+                let at = i * classes + class.index;
+                probabilities[at] = class.probability as f32;
+                if let Some(mean) = means.get_mut(at) {
+                    *mean = class.probability.max(f64::MIN_POSITIVE).ln() as f32;
+                }
+            }
         }
     }
+    let logits = if means.is_empty() { logits } else { &means };
     let values = |output: &Output| if output.probabilities { probabilities.as_slice() } else { logits };
     let answer = answer(&model.name, asked, &model.classes, values).map_err(|e| ApiError::ours(e.to_string()))?;
     let kind = if answer.head.is_some() { "application/octet-stream" } else { "application/json" };

@@ -117,6 +117,8 @@ async fn page() -> Response {
 async fn models(State(shared): State<Arc<Shared>>) -> Response {
     let about = |model: Arc<ServedModel>| {
         let layers: Vec<_> = match model.net.shapes() {
+            // An ensemble has none to look into.
+            Ok(_) if model.count() > 1 => Vec::new(),
             Ok(shapes) => shapes
                 .into_iter()
                 .map(|s| json!({ "name": s.name, "channels": s.output.channels, "size": s.output.size, "weight": s.weight }))
@@ -127,7 +129,7 @@ async fn models(State(shared): State<Arc<Shared>>) -> Response {
         let similar = model.index.as_ref().map(|index| if index.has_images() { "pictures" } else { "names" });
         json!({
             "name": model.name, "net": model.net.name, "image_size": model.size(), "classes": model.classes, "layers": layers,
-            "similar": similar,
+            "similar": similar, "models": model.count(),
         })
     };
     let models: Vec<_> = shared.registry.all().into_iter().map(about).collect();
@@ -135,7 +137,7 @@ async fn models(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let waiting = shared.registry.all().into_iter().map(|model| (model.name.clone(), model.lane.waiting())).collect();
+    let waiting = shared.registry.all().into_iter().map(|model| (model.name.clone(), model.waiting())).collect();
     let text = shared.metrics.text(&Gauges { in_hand: shared.admission.in_hand(), waiting });
     bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
 }

@@ -72,7 +72,7 @@ pub(super) async fn predict(
         shared.admission.answers.check(size)?;
         let whole = Arc::new(whole);
         let slices: Vec<Slice> = files.iter().map(|file| Slice::new(&whole, file)).collect();
-        let job = Job::of_images(shared, &whole, &slices, crops.count())?;
+        let job = Job::of_images(shared, &whole, &slices, crops.count() * model.count())?;
         drop(whole);
         let answers = logits(&job, model, slices, crops).await;
         // A request fails only if no image in it can be answered, or on a server error.

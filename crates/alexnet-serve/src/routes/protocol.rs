@@ -60,15 +60,30 @@ pub(super) fn check_version(version: &str) -> Result<(), ApiError> {
 fn about(model: &ServedModel) -> Value {
     let (size, classes) = (model.size(), model.classes.len());
     let output = |name: &str| json!({ "name": name, "datatype": "FP32", "shape": [-1, classes] });
-    json!({
+    let files = format!("instead of {INPUT}: {PICTURE}, BYTES, [-1], image files (base64 in JSON)");
+    let tensor = json!({ "name": INPUT, "datatype": "FP32", "shape": [-1, 3, size, size] });
+    let (input, files) = match model.shares_input() {
+        true => (tensor, files),
+        false => (
+            json!({ "name": PICTURE, "datatype": "BYTES", "shape": [-1] }),
+            format!("{PICTURE}: image files (base64 in JSON); the models' preprocessing differs, so there is no {INPUT}"),
+        ),
+    };
+    let mut about = json!({
         "name": model.name,
         "versions": ["1"],
         "platform": "alexnet",
-        "inputs": [{ "name": INPUT, "datatype": "FP32", "shape": [-1, 3, size, size] }],
+        "inputs": [input],
         "outputs": [output(LOGITS), output(PROBABILITIES)],
         "parameters": {
             "net": model.net.name,
-            "picture_input": format!("instead of {INPUT}: {PICTURE}, BYTES, [-1], image files (base64 in JSON)"),
+            "picture_input": files,
         },
-    })
+    });
+    if model.count() > 1 {
+        let nets: Vec<&str> = model.members().map(|member| member.net.name.as_str()).collect();
+        about["parameters"]["ensemble"] = json!(nets);
+        about["parameters"]["logits"] = json!("logarithms of the mean probabilities");
+    }
+    about
 }

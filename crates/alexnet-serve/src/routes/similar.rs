@@ -37,6 +37,7 @@ pub(super) struct Options {
 const MOST: usize = 64;
 
 fn index(model: &ServedModel) -> Result<Arc<Index>, ApiError> {
+    model.single("/similar")?;
     let none =
         || ApiError::new(StatusCode::NOT_FOUND, format!("{} has no index; start the server with --index FILE", model.name));
     model.index.clone().ok_or_else(none)

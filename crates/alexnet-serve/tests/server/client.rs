@@ -82,7 +82,7 @@ pub(crate) fn on_processor(precision: Precision) -> Engines {
 /// Settings for one model, `small`, on any port.
 pub(crate) fn settings(model: &Path) -> Settings {
     Settings {
-        models: vec![ModelFile { name: "small".into(), path: model.to_path_buf(), net: None, index: None }],
+        models: vec![ModelFile { name: "small".into(), path: model.to_path_buf(), others: Vec::new(), net: None, index: None }],
         address: ([127, 0, 0, 1], 0).into(),
         engines: on_processor(Precision::F32),
         threads: 2,

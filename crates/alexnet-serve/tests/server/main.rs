@@ -4,6 +4,7 @@
 
 mod attacks;
 mod client;
+mod ensembles;
 mod finite;
 mod limits;
 mod protocol;

@@ -16,7 +16,7 @@ fn top(running: &Running, path: &str, image: &[u8]) -> Value {
 }
 
 /// Waits until a metric is at least `value`.
-fn reaches(running: &Running, name: &str, value: f64) {
+pub(crate) fn reaches(running: &Running, name: &str, value: f64) {
     let since = Instant::now();
     while running.figure(name) < value {
         assert!(since.elapsed() < Duration::from_secs(30), "{name} stays below {value}");
@@ -82,7 +82,7 @@ fn models_are_selected_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.safetensors");
     write_model(&other, 2);
-    let file = ModelFile { name: "other".into(), path: other, net: None, index: None };
+    let file = ModelFile { name: "other".into(), path: other, others: Vec::new(), net: None, index: None };
     let running = Running::start(|settings| settings.models.push(file));
     let image = png(50, 50, 3);
     let [first, small, other] =
@@ -98,7 +98,7 @@ fn invalid_settings_are_rejected() {
     let running = Running::start(|_| {});
     let settings = |change: &dyn Fn(&mut Settings)| {
         let mut settings = Settings {
-            models: vec![ModelFile { name: "a".into(), path: running.model.clone(), net: None, index: None }],
+            models: vec![ModelFile { name: "a".into(), path: running.model.clone(), others: Vec::new(), net: None, index: None }],
             address: ([127, 0, 0, 1], 0).into(),
             engines: on_processor(Precision::F32),
             threads: 1,

@@ -3,6 +3,7 @@
 mod answer;
 mod calibration;
 mod class_remap;
+mod pooled;
 mod report;
 mod rows;
 pub mod temperature;
@@ -12,6 +13,7 @@ mod tests;
 pub use answer::{Answer, Ranked, Scored};
 pub use calibration::{BINS, Bin, Calibration};
 pub use class_remap::{by_name, for_model};
+pub use pooled::Pooled;
 pub use report::{Averages, PerClass, Report, Selective, TOP5};
 pub use rows::AnswerRows;
 
@@ -92,10 +94,19 @@ pub fn evaluate_on(
     options: Options,
     observer: &mut dyn Observer,
 ) -> Result<Report> {
+    let mut next = logits_of(engine, loader);
+    // Ranks that have seen all images need not exchange results.
+    let alone = SingleProcess::default();
+    let ranks: &dyn Communicator = if loader.cut().size > 1 { ranks } else { &alone };
+    of_batches(ranks, &mut next, classes, options, observer)
+}
+
+/// The batches of a sequential loader, with the logits of their images.
+fn logits_of(engine: &mut dyn Inference, loader: &Loader) -> impl FnMut(&mut Vec<f32>) -> Result<Option<Batch>> {
     let mut batches = loader.epoch(0, 0);
     let together = engine.infers_together();
     let mut part = Vec::new();
-    let mut next = |logits: &mut Vec<f32>| {
+    move |logits: &mut Vec<f32>| {
         let Some(batch) = batches.next() else { return Ok(None) };
         logits.clear();
         let image = batch.images.len() / batch.labels.len().max(1);
@@ -107,11 +118,7 @@ pub fn evaluate_on(
             done += n;
         }
         Ok(Some(batch))
-    };
-    // Ranks that have seen all images need not exchange results.
-    let alone = SingleProcess::default();
-    let ranks: &dyn Communicator = if loader.cut().size > 1 { ranks } else { &alone };
-    of_batches(ranks, &mut next, classes, options, observer)
+    }
 }
 
 /// [`evaluate_on`] for batches from any source: `next` returns one with the logits of its images.

@@ -45,6 +45,16 @@ pub(crate) fn log_probabilities(logits: &[f32], classes: usize) -> Vec<f64> {
     sum.iter().map(|&sum| (sum / crops as f64).max(f64::MIN_POSITIVE).ln()).collect()
 }
 
+/// Joins several models' outputs for a batch, each `[images, row]`, to `[images, models, row]`, whose rows per image
+/// [`top_k`] averages as it does those of crops.
+pub fn interleave(models: &[Vec<f32>], row: usize) -> Vec<f32> {
+    if let [logits] = models {
+        return logits.clone();
+    }
+    let images = models.first().map_or(0, |logits| logits.len() / row.max(1));
+    (0..images).flat_map(|i| models.iter().flat_map(move |logits| &logits[i * row..][..row])).copied().collect()
+}
+
 /// Class indices sorted by score, the best first; equal scores in class order.
 pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();

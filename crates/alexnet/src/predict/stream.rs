@@ -5,9 +5,10 @@
 //! slow input is answered as it arrives: a batch waits for images that are being decoded, but not for images that have not
 //! arrived.
 
-use super::crop_tensors;
 use crate::classifier::{Classifier, Predictions};
-use crate::image::Image;
+use crate::ensemble::Ensemble;
+use crate::image::crop::Crops;
+use crate::image::{Image, Preprocess};
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use std::time::Duration;
 /// How long an incomplete batch waits for the next image of an input that has others at hand.
 const GRACE: Duration = Duration::from_millis(2);
 
-/// An image as network input, or why it could not be read, once decoded.
-type Pending<T> = Receiver<(T, Result<Vec<f32>>)>;
+/// An image as the networks' inputs, or why it could not be read, once decoded.
+type Pending<T> = Receiver<(T, Result<Vec<Vec<f32>>>)>;
 
 /// Classifies each of `items`, decoded by `decode` on `threads` threads (0: one per core), and passes it with its answer to
 /// `sink`, in the input's order. An image that cannot be decoded is passed on with its error.
@@ -38,29 +39,70 @@ where
     T: Send + 'static,
     E: From<Error>,
 {
-    let (preprocess, crops) = (classifier.preprocess().clone(), classifier.crops());
+    let plan = Plan { views: vec![classifier.preprocess().clone()], crops: classifier.crops(), batch: classifier.batch() };
+    let decode = move |item: &T, _: &Preprocess| decode(item);
+    run(plan, items, threads, decode, &mut |tensors| classifier.classify(&tensors[0]), sink)
+}
+
+/// [`classify`] with several models together. `decode` gets the preprocessing of the models that the image is for, of which there
+/// may be several.
+///
+/// # Errors
+/// An error of an engine or of `sink`.
+pub fn classify_together<T, E>(
+    ensemble: &mut Ensemble,
+    items: impl Iterator<Item = T> + Send + 'static,
+    threads: usize,
+    decode: impl Fn(&T, &Preprocess) -> Result<Image> + Send + Sync + 'static,
+    sink: &mut dyn FnMut(T, Result<Predictions>) -> Result<(), E>,
+) -> Result<(), E>
+where
+    T: Send + 'static,
+    E: From<Error>,
+{
+    let plan = Plan { views: ensemble.views().to_vec(), crops: ensemble.crops(), batch: ensemble.batch() };
+    run(plan, items, threads, decode, &mut |tensors| ensemble.classify(tensors), sink)
+}
+
+/// What images become before they are classified.
+struct Plan {
+    views: Vec<Preprocess>,
+    crops: Crops,
+    batch: usize,
+}
+
+fn run<T, E>(
+    Plan { views, crops, batch: most }: Plan,
+    items: impl Iterator<Item = T> + Send + 'static,
+    threads: usize,
+    decode: impl Fn(&T, &Preprocess) -> Result<Image> + Send + Sync + 'static,
+    classify: &mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<Predictions>>,
+    sink: &mut dyn FnMut(T, Result<Predictions>) -> Result<(), E>,
+) -> Result<(), E>
+where
+    T: Send + 'static,
+    E: From<Error>,
+{
+    let mut tensors = vec![Vec::new(); views.len()];
     let prepare = move |item: &T| {
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
-            let mut tensor = Vec::new();
-            crop_tensors(&decode(item)?, &preprocess, crops, &mut tensor);
-            Ok(tensor)
-        }));
+        let decoded = catch_unwind(AssertUnwindSafe(|| Ensemble::inputs(&views, crops, &|view| decode(item, view))));
         decoded.unwrap_or_else(|_| Err("the decoder panicked; please report this image".into()))
     };
-    let queue = decode_ahead(items, threads, classifier.batch(), prepare)?;
-    let (mut batch, mut tensor) = (Vec::with_capacity(classifier.batch()), Vec::new());
+    let queue = decode_ahead(items, threads, most, prepare)?;
+    let mut batch = Vec::with_capacity(most);
     while let Ok(first) = queue.recv() {
-        tensor.clear();
+        tensors.iter_mut().for_each(Vec::clear);
         let mut next = Some(first);
         while let Some(pending) = next.take() {
             // A decoder always answers.
             let Ok((item, decoded)) = pending.recv() else { break };
-            batch.push((item, decoded.map(|input| tensor.extend_from_slice(&input))));
-            if batch.len() < classifier.batch() {
+            let join = |inputs: Vec<Vec<f32>>| tensors.iter_mut().zip(&inputs).for_each(|(all, one)| all.extend_from_slice(one));
+            batch.push((item, decoded.map(join)));
+            if batch.len() < most {
                 next = queue.recv_timeout(GRACE).ok();
             }
         }
-        let mut answers = classifier.classify(&tensor)?.into_iter();
+        let mut answers = classify(&tensors)?.into_iter();
         for (item, decoded) in batch.drain(..) {
             let missing = || Error::Invalid("the engine returned too few answers".into());
             sink(item, decoded.and_then(|()| answers.next().ok_or_else(missing)))?;
@@ -74,7 +116,7 @@ fn decode_ahead<T: Send + 'static>(
     items: impl Iterator<Item = T> + Send + 'static,
     threads: usize,
     batch: usize,
-    prepare: impl Fn(&T) -> Result<Vec<f32>> + Send + Sync + 'static,
+    prepare: impl Fn(&T) -> Result<Vec<Vec<f32>>> + Send + Sync + 'static,
 ) -> Result<Receiver<Pending<T>>> {
     let failed = |error: &dyn std::fmt::Display| Error::Invalid(format!("cannot start the decoder's threads: {error}"));
     let name = |i| format!("decoder-{i}");

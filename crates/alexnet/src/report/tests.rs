@@ -27,6 +27,7 @@ pub(super) fn config() -> Config {
         blocks: None,
         snapshots: Default::default(),
         time: None,
+        lr_changes: Vec::new(),
         recipe: recipe::by_name("quick").unwrap(),
     }
 }

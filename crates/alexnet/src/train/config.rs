@@ -1,5 +1,6 @@
 //! Resolved settings of a run: `RUN/config.toml`.
 
+use super::lr_change::LrChange;
 use super::recipe::Recipe;
 use super::snapshots::Snapshots;
 use crate::class_match::LabelOrder;
@@ -56,6 +57,9 @@ pub struct Config {
     /// Seconds in which the run ends; `None`: after the recipe's epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<f64>,
+    /// Learning rates given by hand when the run was resumed, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lr_changes: Vec<LrChange>,
     /// Training recipe.
     pub recipe: Recipe,
 }
@@ -133,6 +137,7 @@ mod tests {
                 blocks: (name == "paper").then_some(8),
                 snapshots: if name == "caffe" { Snapshots { every: 5, keep: Keep::Last(2) } } else { Snapshots::default() },
                 time: (name == "quick").then_some(90.5),
+                lr_changes: if name == "caffe" { vec![LrChange { step: 7, lr: 0.001, times: 0.1 }] } else { Vec::new() },
                 recipe: recipe::by_name(name).unwrap(),
             };
             config.write(&path).unwrap();

@@ -1,5 +1,6 @@
 //! Layer lists and per-layer learning rates, as given by the user.
 
+use super::recipe::RateChange;
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -93,6 +94,21 @@ pub fn weight_decays(net: &Net, decays: &BTreeMap<String, f64>) -> Result<BTreeM
         let found = of_list(net, name).map_err(|error| error.context("layer_weight_decay"))?;
         all.extend(found.into_iter().map(|name| (name, decay as f32)));
     }
+    Ok(all)
+}
+
+/// Changes of per-layer learning rates in a run of `epochs` epochs: from an epoch on, counted from 0, the multiplier of a layer by the
+/// net's own name. Ranges and lists of layers are resolved.
+///
+/// # Errors
+/// A name is not a layer with weights.
+pub fn rate_changes(net: &Net, changes: &[RateChange], epochs: usize) -> Result<Vec<(usize, String, f32)>> {
+    let mut all = Vec::new();
+    for change in changes {
+        let layers = of_list(net, &change.layer).map_err(|error| error.context("layer_rate_changes"))?;
+        all.extend(layers.into_iter().map(|layer| (change.epoch(epochs), layer, change.times as f32)));
+    }
+    all.sort_by_key(|(epoch, _, _)| *epoch);
     Ok(all)
 }
 

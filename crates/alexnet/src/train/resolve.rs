@@ -150,6 +150,7 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
         blocks: settings.deterministic.or(micro_batches(settings, &recipe)),
         snapshots: run_options::snapshots(settings),
         time: budget(settings)?,
+        lr_changes: Vec::new(),
         recipe,
     };
     if start.is_none() {
@@ -247,6 +248,10 @@ pub(super) fn layer_rates(
     }
     recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;
     param_groups::weight_decays(net, &recipe.layer_weight_decay)?;
+    // A preset's changes are for the nets that have the layer.
+    let is_stated = chosen.states("layer_rate_changes");
+    recipe.layer_rate_changes.retain(|change| is_stated || param_groups::of_list(net, &change.layer).is_ok());
+    param_groups::rate_changes(net, &recipe.layer_rate_changes, recipe.epochs)?;
     let frozen_first = param_groups::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
     // Caching a view that is used once is pointless: each is used at least twice or, in a single epoch, none is cached.
     let repeats = frozen_first && !recipe.augment.is_fixed() && !recipe.augment.mixes();
@@ -306,7 +311,8 @@ fn parse_multipliers(settings: &Settings, net: &Net, before: &BTreeMap<String, f
     Ok(rates)
 }
 
-/// Resolves the settings of a resumed run: unchanged. Options may repeat them, and give the images' new location.
+/// Resolves the settings of a resumed run: unchanged. Options may repeat them, and give the images' new location. A new learning rate
+/// is the trainer's, see [`Trainer::change_lr`](super::Trainer::change_lr).
 pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> {
     const RUN: &str = "the run has";
     let recipe = &config.recipe;
@@ -315,7 +321,6 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--optimizer", settings.optimizer.as_deref(), recipe.optimizer.name(), RUN)?;
     fixed("--epochs", settings.epochs.as_ref(), &recipe.epochs, RUN)?;
     fixed("--batch", settings.batch.as_ref(), &recipe.batch, RUN)?;
-    fixed("--lr", settings.lr.as_ref(), &recipe.lr, RUN)?;
     fixed("--accumulate", settings.accumulate.as_ref(), &recipe.accumulate, RUN)?;
     fixed("--image-size", settings.image_size.as_ref(), &config.image_size, RUN)?;
     if let Some(activation) = settings.activation.filter(|activation| config.activation != Some(*activation)) {

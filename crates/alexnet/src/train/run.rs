@@ -267,7 +267,21 @@ impl Settings {
         };
         let (train_set, val_set) = (train.clone(), val.clone());
         let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &dir, options)?;
-        trainer = trainer.with_ranks(ranks.clone());
+        trainer = trainer.with_ranks(ranks.clone()).with_lr_changes(&config.lr_changes);
+        if let Some(lr) = self.lr.filter(|_| self.resume.is_some()) {
+            let before = trainer.lr();
+            if let Some(changes) = trainer.change_lr(lr)? {
+                config.lr_changes = changes.to_vec();
+                if first {
+                    config.write(&dir.config())?;
+                }
+                let step = trainer.step();
+                observer.note(&format!(
+                    "note: learning rate {lr} instead of {before} from step {} on; the schedule's later rates are multiplied alike",
+                    step + 1
+                ));
+            }
+        }
         if let Some(time) = config.time.and_then(|time| Duration::try_from_secs_f64(time).ok()) {
             trainer = trainer.with_time(time, began);
         }

@@ -47,7 +47,8 @@ pub struct Settings {
     pub batch: Option<usize>,
     /// Number of batches whose gradients are accumulated for one optimizer step.
     pub accumulate: Option<usize>,
-    /// Initial learning rate.
+    /// Initial learning rate. For a resumed run, the rate from its next step on, as if lowered by hand; that which was given last
+    /// changes nothing.
     pub lr: Option<f64>,
     /// Image size in pixels (rows and columns).
     pub image_size: Option<usize>,

@@ -8,24 +8,27 @@ use crate::{data_set, model_file, net_option, numbers, output, progress};
 use super::dist_args;
 use super::engine_args::{self, EngineArgs};
 use super::labels::Labels;
-use alexnet::data::{self, loader};
+use alexnet::class_match::{LabelOrder, match_models};
+use alexnet::data::{self, Dataset, loader};
 use alexnet::distributed::{Communicator, Partition};
-use alexnet::eval::{self, Report};
-use alexnet::formats;
+use alexnet::engine::Engine;
+use alexnet::eval::{self, Pooled, Report};
+use alexnet::formats::{self, Model};
 use alexnet::image::crop::Crops;
 use answers::Answers;
 use anyhow::{Context, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Options of `alexnet eval`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
-    #[arg(long, value_name = "FILE", help_heading = "Model")]
-    model: PathBuf,
-    /// Network in the model file, if the file does not specify it
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision.
+    /// Repeat for an ensemble: the mean of the models' probabilities, and each model's own accuracy
+    #[arg(long = "model", value_name = "FILE", required = true, help_heading = "Model")]
+    models: Vec<PathBuf>,
+    /// Network in the model files, if they do not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
     /// Images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: the built-in test images]
@@ -72,20 +75,18 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     if format.is_some() && ranks.size() > 1 {
         bail!("--answers: not supported with several processes; run one");
     }
-    // Only one rank prints the notes.
-    let (path, net) = (&model_file::locate(&args.model, quiet)?, args.net.as_deref());
+    let paths = args.models.iter().map(|model| model_file::locate(model, quiet)).collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(out) = &args.answers {
-        output::not_over_input("--answers", out, args.data.iter().chain(&args.lists.classes).chain([path]))?;
+        output::not_over_input("--answers", out, args.data.iter().chain(&args.lists.classes).chain(&paths))?;
     }
-    let mut model = if ranks.rank() == 0 { model_file::open_unchecked(path, net)? } else { formats::load(path, net)? };
-    model_file::finite(path, &model)?;
-    let order = args.labels.apply(&mut model)?;
+    let (mut model, order) = open(args, &paths[0], ranks)?;
     let source = match &args.data {
         Some(path) => args.split.open(&args.lists.source(path), quiet)?.source,
         None => data::synthetic(data::Split::Test, 0),
     };
     let present = source.classes().len();
-    let source = eval::for_model(source, &model.classes, order).with_context(|| path.display().to_string())?;
+    let own = model.classes.clone();
+    let source = eval::for_model(source, &own, order).with_context(|| paths[0].display().to_string())?;
     model.classes = source.classes().to_vec();
     if present < model.classes.len() && !quiet {
         output::note(&format!(
@@ -93,23 +94,41 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
             model.classes.len()
         ));
     }
-    // Ten crops are ten inputs to the engine.
-    let options = loader::Options {
-        batch: args.batch.min(source.len()).div_ceil(args.crops.count()),
-        threads: args.machine.threads,
-        // Each image is read once, so caching is useless.
-        memory: Some(0),
-        ..Default::default()
-    };
-    let mut engine = args.machine.of_rank(&**ranks).engine_of(&mut model, options.batch * args.crops.count())?;
-    let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops, options)?;
-    let loader = loader.with_cut(Partition::new(ranks.rank(), ranks.size(), None)?);
-
-    let bar = progress::images(source.len(), quiet)?;
+    let bar = progress::images(source.len() * paths.len(), quiet)?;
     let options = eval::Options { crops: args.crops.count(), top: args.top, threshold: args.threshold };
     let table = format.zip(args.answers.as_deref());
     let mut answers = Answers::create(&bar, &*source, options, table)?;
-    let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, options, &mut answers);
+    let classes = model.classes.clone();
+    let (report, members) = match paths.as_slice() {
+        [_] => {
+            let (mut engine, loader) = args.prepare(&mut model, &source, ranks)?;
+            (eval::evaluate_on(&**ranks, &mut *engine, &loader, &classes, options, &mut answers), Vec::new())
+        }
+        paths => {
+            let mut pooled = Pooled::new(&classes, options);
+            let mut members = Vec::new();
+            // One after another, so that one is in memory.
+            let mut first = Some(model);
+            for (i, path) in paths.iter().enumerate() {
+                let mut model = match first.take() {
+                    Some(model) => model,
+                    None => open(args, path, ranks)?.0,
+                };
+                let outputs = match i {
+                    0 => Vec::new(),
+                    _ => match_models((&name(&paths[0]), &own), (&name(path), &model.classes))?,
+                };
+                let (mut engine, loader) = args.prepare(&mut model, &source, ranks)?;
+                let mut progress = |done: usize| {
+                    bar.set_position((i * source.len() + done) as u64);
+                    true
+                };
+                let report = pooled.add(&**ranks, &mut *engine, &loader, &outputs, &mut progress);
+                members.push((name(path), report.with_context(|| name(path))?));
+            }
+            (pooled.report(&**ranks, &mut answers), members)
+        }
+    };
     bar.finish_and_clear();
     let report = answers.finish(report)?;
     if ranks.rank() > 0 {
@@ -120,18 +139,64 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     }
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
-        output::print_json(&json(&report, seconds)?)?;
+        output::print_json(&json(&report, &members, seconds)?)?;
     } else {
-        output::print(&table::of(&report, seconds))?;
+        output::print(&table::of(&report, &members, seconds))?;
     }
     Ok(())
 }
 
-fn json(report: &Report, seconds: f64) -> anyhow::Result<serde_json::Value> {
+/// A model's name in messages: its file.
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Opens a model, with the class names that the options give.
+fn open(args: &Args, path: &Path, ranks: &Arc<dyn Communicator>) -> anyhow::Result<(Model, LabelOrder)> {
+    let net = args.net.as_deref();
+    // Only one rank prints the notes.
+    let mut model = if ranks.rank() == 0 { model_file::open_unchecked(path, net)? } else { formats::load(path, net)? };
+    model_file::finite(path, &model)?;
+    let order = args.labels.apply(&mut model)?;
+    Ok((model, order))
+}
+
+impl Args {
+    /// A model's engine, and a loader of the images as it sees them.
+    fn prepare(
+        &self,
+        model: &mut Model,
+        source: &Arc<dyn Dataset>,
+        ranks: &Arc<dyn Communicator>,
+    ) -> anyhow::Result<(Box<dyn Engine + Send>, loader::Loader)> {
+        // Ten crops are ten inputs to the engine.
+        let options = loader::Options {
+            batch: self.batch.min(source.len()).div_ceil(self.crops.count()),
+            threads: self.machine.threads,
+            // Each image is read once, so caching is useless.
+            memory: Some(0),
+            ..Default::default()
+        };
+        let engine = self.machine.of_rank(&**ranks).engine_of(model, options.batch * self.crops.count())?;
+        let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), self.crops, options)?;
+        Ok((engine, loader.with_cut(Partition::new(ranks.rank(), ranks.size(), None)?)))
+    }
+}
+
+/// The report as JSON. With several models, `models` has the accuracy of each.
+fn json(report: &Report, members: &[(String, Report)], seconds: f64) -> anyhow::Result<serde_json::Value> {
     let mut json = serde_json::to_value(report)?;
     if let Some(object) = json.as_object_mut() {
         object.insert("broken".into(), report.broken.len().into());
         object.insert("seconds".into(), seconds.into());
+        let one = |(model, report): &(String, Report)| {
+            let Report { top1, top5, top_k, loss, .. } = report;
+            let ece = report.calibration.ece;
+            serde_json::json!({ "model": model, "top1": top1, "top5": top5, "top_k": top_k, "loss": loss, "ece": ece })
+        };
+        if !members.is_empty() {
+            object.insert("models".into(), members.iter().map(one).collect());
+        }
     }
     Ok(json)
 }

@@ -10,7 +10,8 @@ fn percent(share: Option<f64>) -> String {
 }
 
 /// The accuracies, and a line per class that has images or predictions.
-pub(super) fn of(report: &Report, seconds: f64) -> String {
+/// With several models, first a line for each.
+pub(super) fn of(report: &Report, members: &[(String, Report)], seconds: f64) -> String {
     let mut lines = Vec::new();
     let Report { images, top1, k, top_k, loss, crops, .. } = report;
     let crop = if *crops == 1 { "centre crop" } else { "ten crops" };
@@ -18,8 +19,16 @@ pub(super) fn of(report: &Report, seconds: f64) -> String {
     let is_telling = *k > 1 && report.per_class.len() > *k;
     let top_k = if is_telling { format!("top-{k} {:.2} %, ", top_k * 100.0) } else { String::new() };
     let [top1, macro_f1] = [*top1, report.macro_average.f1].map(|share| share * 100.0);
+    let width = members.iter().map(|(name, _)| output::name(name).width()).max().unwrap_or(0);
+    for (name, Report { top1, top_k, loss, .. }) in members {
+        let (name, top1) = (output::name(name), top1 * 100.0);
+        let top_k = if is_telling { format!("top-{k} {:.2} %, ", top_k * 100.0) } else { String::new() };
+        let pad = " ".repeat(width.saturating_sub(name.width()));
+        lines.push(format!("{name}{pad}  top-1 {top1:.2} %, {top_k}loss {loss:.4}"));
+    }
+    let together = if members.is_empty() { String::new() } else { format!("mean of {} models, ", members.len()) };
     lines.push(format!(
-        "{images} images, {crop}: top-1 {top1:.2} %, macro-F1 {macro_f1:.2} %, {top_k}loss {loss:.4}, {seconds:.1} s"
+        "{together}{images} images, {crop}: top-1 {top1:.2} %, macro-F1 {macro_f1:.2} %, {top_k}loss {loss:.4}, {seconds:.1} s"
     ));
     if let Some(Selective { threshold, answered, coverage, accuracy, wrong }) = report.selective {
         lines.push(format!(

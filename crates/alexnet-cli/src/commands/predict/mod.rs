@@ -10,11 +10,11 @@ use crate::{model_file, net_option, numbers, output, progress};
 use alexnet::image::crop::Crops;
 use alexnet::image::decode;
 use alexnet::predict::stream;
-use alexnet::{Classifier, Predictions};
+use alexnet::{Classifier, Ensemble, Predictions};
 use anyhow::{Context, bail};
 use rows::Answers;
 use sink::{Format, Sink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Explanation of the inputs, after the options.
 pub(crate) const EXAMPLES: &str = "\
@@ -30,10 +30,11 @@ Exit status: 0 if all images were read, 3 if some could not be, 1 if none could 
 /// Options of `alexnet predict`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
-    /// Network in the model file, if the file does not specify it
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision.
+    /// Repeat for an ensemble: the mean of the models' probabilities
+    #[arg(long = "model", value_name = "FILE", required = true)]
+    models: Vec<PathBuf>,
+    /// Network in the model files, if they do not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// Class names of a model whose file has none, in output order: imagenet, devkit, or a file with one name per line
@@ -75,18 +76,15 @@ const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let format = if args.json { Format::Json } else { Format::choose(args.format, args.out.as_deref())? };
-    let path = model_file::locate(&args.model, quiet)?;
+    let paths = args.models.iter().map(|model| model_file::locate(model, quiet)).collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(out) = &args.out {
-        output::not_over_input("--out", out, args.images.iter().chain(&args.list).chain([&path]))?;
+        output::not_over_input("--out", out, args.images.iter().chain(&args.list).chain(&paths))?;
     }
-    let mut model = model_file::open(&path, args.net.as_deref())?;
-    alexnet::labels::apply(&mut model, args.labels.as_deref(), None)?;
-    let top = args.top.min(model.classes.len());
     // An image gets bit-identical probabilities alone, in a batch, and from `alexnet serve`. The price is to transform the
     // convolution weights for Winograd even for one image: 15 ms.
     let batch = most_images(args).unwrap_or(TOGETHER).clamp(1, TOGETHER);
-    let engine = args.machine.steady_engine_of(&mut model, batch * args.crops.count())?;
-    let mut classifier = Classifier::with_engine(model, engine).with_crops(args.crops, batch);
+    let mut ensemble = Ensemble::new(paths.iter().map(|path| open(args, path, batch)).collect::<anyhow::Result<_>>()?)?;
+    let top = args.top.min(ensemble.classes().len());
 
     let answers = Answers { crops: args.crops.count(), top, threshold: args.threshold };
     let mut sink = Sink::create(format, args.out.as_deref(), answers)?;
@@ -108,14 +106,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             alexnet::Error::Invalid("the answers cannot be written".into())
         })
     };
-    let preprocess = classifier.preprocess().clone();
-    let resized = move |source: &ImageSource| source.resized(&preprocess);
-    let done = stream::classify(&mut classifier, images, args.machine.threads, resized, answer);
+    let done = stream::classify_together(&mut ensemble, images, args.machine.threads, ImageSource::resized, answer);
     bar.finish_and_clear();
     if let Some(error) = unwritten {
         return Err(error);
     }
-    done.with_context(|| path.display().to_string())?;
+    done.with_context(|| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))?;
     if let Some(note) = search.skipped.note().filter(|_| !quiet) {
         output::note(&note);
     }
@@ -126,6 +122,14 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         (failed, all) if failed == all => bail!("{failed} of {all} images could not be read"),
         (failed, images) => Err(SomeFailed { failed, images }.into()),
     }
+}
+
+/// Opens a model with the options of the command.
+fn open(args: &Args, path: &Path, batch: usize) -> anyhow::Result<(String, Classifier)> {
+    let mut model = model_file::open(path, args.net.as_deref())?;
+    alexnet::labels::apply(&mut model, args.labels.as_deref(), None)?;
+    let engine = args.machine.steady_engine_of(&mut model, batch * args.crops.count())?;
+    Ok((path.display().to_string(), Classifier::with_engine(model, engine).with_crops(args.crops, batch)))
 }
 
 /// Maximum number of images, if every argument is a file.

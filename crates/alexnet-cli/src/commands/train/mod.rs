@@ -90,7 +90,8 @@ pub(crate) struct Args {
     /// it larger [default: the recipe's, 1]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     accumulate: Option<usize>,
-    /// Initial learning rate [default: the recipe's]
+    /// Initial learning rate [default: the recipe's]. With --resume another one than given last: the rate from here on, with the
+    /// schedule's later rates multiplied alike
     #[arg(long, value_name = "X", value_parser = numbers::learning_rate, help_heading = "Recipe")]
     lr: Option<f64>,
     /// Image size in pixels (rows and columns) [default: the net's or the model's own; 96 for the built-in set]

@@ -22,7 +22,11 @@ impl Recipe {
 
     /// Optimizer step at a given progress, without per-layer settings; [`param_groups`](super::super::param_groups) adds them.
     pub fn step_at(&self, at: Progress) -> OptimizerStep {
-        let lr = self.lr_at(at);
+        self.step_with(at, self.lr_at(at))
+    }
+
+    /// As [`step_at`](Self::step_at), with another learning rate than the schedule's. A fixed rate of the biases stays.
+    pub(in crate::train) fn step_with(&self, at: Progress, lr: f64) -> OptimizerStep {
         let bias_lr = match self.bias_lr {
             BiasRate::Times(times) => lr * times,
             BiasRate::Fixed(rate) => rate,
@@ -176,6 +180,7 @@ impl Recipe {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
+        super::RateChange::check(&self.layer_rate_changes)?;
         super::super::timeline::check(&self.timeline).map_err(Error::Invalid)?;
         // Files and `--set` also limit the learning rate, which is checked above.
         super::keys::check(self, &["lr"])

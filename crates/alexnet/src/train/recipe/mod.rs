@@ -10,6 +10,7 @@ pub mod keys;
 mod loss;
 mod monitor;
 mod presets;
+mod rate_change;
 mod render;
 mod schedule;
 mod source;
@@ -25,6 +26,7 @@ pub use ema::Ema;
 pub use loss::{ClassWeights, LossSettings};
 pub use monitor::Monitor;
 pub use presets::{KNOWN_CLASSES, NAMES, by_name, summary};
+pub use rate_change::RateChange;
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub(crate) use source::Chosen;
 pub use source::FILE;
@@ -127,6 +129,9 @@ pub struct Recipe {
     /// Weight decay of some layers' weights, by layer name or `head` for the last one, instead of `weight_decay`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_weight_decay: BTreeMap<String, f64>,
+    /// Changes of layers' learning rates during the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layer_rate_changes: Vec<RateChange>,
     /// Plans by which a run with a time budget has gone, to repeat it without a clock; empty: whole epochs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Leg>,

@@ -65,7 +65,7 @@ fn decays(of: &[(&str, f64)]) -> BTreeMap<String, f64> {
 /// | `simple` | plain PyTorch: constant rate, a tenth of it in the last third, decay on everything |
 /// | `finetune` | ours, the default for fine-tuning: a low learning rate, and a new head with ten times that rate, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
 /// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; the patience is not given there, we use 5 epochs |
-/// | `original` | the 2012 code, `layers-145`: learning rates drop at epochs 25, 51 and 79 of 91 (in proportion for other lengths), except that of the biases. Its special rates for conv1 from epoch 67 on are omitted |
+/// | `original` | the 2012 code, `layers-145`: learning rates drop at epochs 25, 51 and 79 of 91 (in proportion for other lengths), except that of the biases; conv1 learns at a tenth of the rate from epoch 67 on and is frozen from epoch 72 on. There the colour noise also ended at epoch 67, which is omitted |
 /// | `caffe` | Caffe's `bvlc_alexnet`: drops every 100,000 of 450,000 iterations become drops after every two ninths of the run |
 /// | `torchvision` | torchvision's `references/classification`, AlexNet's settings |
 /// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for batches of 32,768; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
@@ -108,6 +108,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         patience: 0,
         layer_rates: BTreeMap::new(),
         layer_weight_decay: BTreeMap::new(),
+        layer_rate_changes: Vec::new(),
         timeline: Vec::new(),
     };
     Ok(match name {
@@ -157,6 +158,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             bias_lr: BiasRate::Fixed(0.02),
             schedule: Schedule::Steps { at: vec![[25, 91], [51, 91], [79, 91]], by: 10.0 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Deviation }),
+            layer_rate_changes: vec![(67, 91, "conv1".into(), 0.1).into(), (72, 91, "conv1".into(), 0.0).into()],
             ..simple
         },
         "caffe" => Recipe {

@@ -107,7 +107,7 @@ fn shown(key: &Key, value: &Value) -> String {
 
 fn comment(key: &Key) -> String {
     let words = match key.kind {
-        Kind::Text | Kind::Switch | Kind::Table | Kind::Fractions | Kind::Legs => String::new(),
+        Kind::Text | Kind::Switch | Kind::Table | Kind::Fractions | Kind::Legs | Kind::RateChanges => String::new(),
         Kind::Count(_) if key.default != NONE => String::new(),
         _ => format!("; {}", key.accepts()),
     };

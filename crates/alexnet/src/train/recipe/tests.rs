@@ -34,6 +34,23 @@ fn the_original_drops_at_25_51_and_79_but_not_for_biases() {
 }
 
 #[test]
+fn the_original_slows_conv1_at_67_and_freezes_it_at_72() {
+    let recipe = by_name("original").unwrap();
+    let net = crate::net::presets::by_name("original-145").unwrap();
+    let changes = |epochs| crate::train::param_groups::rate_changes(&net, &recipe.layer_rate_changes, epochs).unwrap();
+    assert_eq!(changes(91), [(67, "conv1".to_string(), 0.1), (72, "conv1".to_string(), 0.0)]);
+    assert_eq!(changes(182).iter().map(|(epoch, _, _)| *epoch).collect::<Vec<_>>(), [134, 144]);
+    let text = toml::to_string(&recipe).unwrap();
+    assert!(text.contains("layer_rate_changes = [[67, 91, \"conv1\", 0.1], [72, 91, \"conv1\", 0.0]]"), "{text}");
+    assert_eq!(toml::from_str::<Recipe>(&text).unwrap(), recipe);
+    assert!(!toml::to_string(&by_name("paper").unwrap()).unwrap().contains("layer_rate_changes"));
+    for times in [-1.0, f64::NAN] {
+        let change = RateChange { at: [1, 2], layer: "conv1".into(), times };
+        assert!(Recipe { layer_rate_changes: vec![change], ..recipe.clone() }.check().is_err());
+    }
+}
+
+#[test]
 fn caffe_drops_every_20_of_90_and_torchvision_every_30_epochs() {
     assert_eq!(rates(&by_name("caffe").unwrap(), &[19, 20, 40, 60, 80]), [0.01, 1e-3, 1e-4, 1e-5, 1e-6]);
     assert_eq!(by_name("caffe").unwrap().step_at(at(20)).bias_lr, 2e-3);

@@ -1,5 +1,6 @@
 //! Complete runs on a tiny engine and a tiny data set.
 
+mod by_hand;
 mod failures;
 mod held;
 pub(crate) mod linear;

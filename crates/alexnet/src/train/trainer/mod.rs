@@ -25,6 +25,7 @@ use super::ema::{self, Ema, with_average};
 use super::feature_cache::{FeatureCache, Plan};
 use super::image_lists::ImageLists;
 use super::loaders::Loaders;
+use super::lr_change::LrChange;
 use super::param_groups;
 use super::recipe::{Choice, Monitor, Recipe};
 use super::run_dir::RunDir;
@@ -101,7 +102,8 @@ impl<'a> Trainer<'a> {
         let weight_decays = param_groups::weight_decays(&model.net, &recipe.layer_weight_decay)?;
         let room = options.frozen_room.unwrap_or_else(loader::default_memory);
         let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
-        let schedule = RunSchedule::new(recipe, rates, weight_decays, loaders.train.batches());
+        let changes = param_groups::rate_changes(&model.net, &recipe.layer_rate_changes, recipe.epochs)?;
+        let schedule = RunSchedule::new(recipe, rates, weight_decays, changes, loaders.train.batches());
         let mut ema = recipe.ema.map(|settings| Ema::new(settings, engine)).transpose()?;
         let mut state = resume(engine, &model, &schedule, folder, &*train, &*val, ema.as_mut())?;
         if state.timeline.is_none() && !recipe.timeline.is_empty() {
@@ -164,6 +166,43 @@ impl<'a> Trainer<'a> {
         self.checkpointer.writes = ranks.rank() == 0;
         self.ranks = RankSync::new(ranks, self.loaders.train.cut());
         self
+    }
+
+    /// Learning rates that were given by hand so far.
+    #[must_use]
+    pub fn with_lr_changes(mut self, changes: &[LrChange]) -> Self {
+        self.schedule.by_hand = changes.to_vec();
+        self
+    }
+
+    /// Makes `lr` the learning rate of the next step, and scales the later ones alike. Returns all changes so far, for the next
+    /// [`with_lr_changes`](Self::with_lr_changes); `None` if `lr` is the rate that was given last, which changes nothing.
+    ///
+    /// # Errors
+    /// The rate is not positive, or the run is complete.
+    pub fn change_lr(&mut self, lr: f64) -> Result<Option<&[LrChange]>> {
+        let given = self.schedule.by_hand.last().map_or(self.recipe.lr, |change| change.lr);
+        if lr == given {
+            return Ok(None);
+        }
+        if !(lr > 0.0 && (lr as f32).is_finite()) {
+            return Err(Error::Invalid(format!("--lr {lr}: must be positive and finite")));
+        }
+        if self.is_complete() {
+            let message =
+                format!("--lr {lr}: the run is complete; train on from its model with a new run: --from RUN/last.safetensors");
+            return Err(Error::Invalid(message));
+        }
+        let none = || Error::Invalid(format!("--lr {lr}: the schedule's rate is 0 here, which cannot be scaled"));
+        let change = self.schedule.change_to(&self.state, lr).ok_or_else(none)?;
+        self.schedule.by_hand.retain(|before| before.step < change.step);
+        self.schedule.by_hand.push(change);
+        Ok(Some(&self.schedule.by_hand))
+    }
+
+    /// Learning rate of the next step.
+    pub fn lr(&self) -> f64 {
+        self.schedule.lr(&self.state)
     }
 
     /// Makes the trainer write no files.
@@ -336,7 +375,7 @@ impl<'a> Trainer<'a> {
         if let (Some(clock), Some(timeline)) = (&self.clock, &mut self.state.timeline) {
             timeline.used = clock.used();
         }
-        let (step, start) = (self.schedule.optimizer_step(&self.state), Instant::now());
+        let (step, start) = (self.schedule.saved_step(&self.state), Instant::now());
         self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)?;
         if let Some(clock) = self.clock.as_mut().filter(|_| with_model) {
             clock.saved(start.elapsed());
@@ -379,7 +418,7 @@ fn resume(
     let images = ImageLists::of(train, val);
     let mut state = State { image_count: train.len(), ..State::default() };
     if folder.state().exists() {
-        state = State::read(&folder.state(), model, engine, &schedule.optimizer_step(&state), ema)?;
+        state = State::read(&folder.state(), model, engine, &schedule.saved_step(&state), ema)?;
         if state.image_count != train.len() {
             let message = format!("was saved with {} training images, but the set now has {}", state.image_count, train.len());
             return Err(Error::file(folder.state(), message));

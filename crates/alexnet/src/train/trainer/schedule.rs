@@ -1,6 +1,7 @@
 //! Position of a run in its schedule, and the optimizer step there.
 
 use crate::engine::OptimizerStep;
+use crate::train::lr_change::LrChange;
 use crate::train::recipe::{Progress, Recipe};
 use crate::train::state::State;
 use std::collections::BTreeMap;
@@ -12,6 +13,10 @@ pub(super) struct RunSchedule<'a> {
     multipliers: BTreeMap<String, f32>,
     /// Weight decay of layers with their own.
     weight_decays: BTreeMap<String, f32>,
+    /// Further multipliers of layers from an epoch on.
+    changes: Vec<(usize, String, f32)>,
+    /// Learning rates given by hand.
+    pub(super) by_hand: Vec<LrChange>,
     batches_per_epoch: usize,
 }
 
@@ -20,9 +25,10 @@ impl<'a> RunSchedule<'a> {
         recipe: &'a Recipe,
         multipliers: BTreeMap<String, f32>,
         weight_decays: BTreeMap<String, f32>,
+        changes: Vec<(usize, String, f32)>,
         batches_per_epoch: usize,
     ) -> RunSchedule<'a> {
-        RunSchedule { recipe, multipliers, weight_decays, batches_per_epoch }
+        RunSchedule { recipe, multipliers, weight_decays, changes, by_hand: Vec::new(), batches_per_epoch }
     }
 
     /// Optimizer steps in an epoch.
@@ -97,18 +103,39 @@ impl<'a> RunSchedule<'a> {
 
     /// The learning rate of the next step.
     pub(super) fn lr(&self, state: &State) -> f64 {
-        self.recipe.lr_at(self.progress(state))
+        self.lr_at(state, self.step(state))
     }
 
     /// The learning rate of the last step in the current epoch.
     pub(super) fn last_lr(&self, state: &State) -> f64 {
-        self.recipe.lr_at(self.progress_at(state, self.step(state).saturating_sub(1)))
+        self.lr_at(state, self.step(state).saturating_sub(1))
+    }
+
+    fn lr_at(&self, state: &State, step: u64) -> f64 {
+        self.recipe.lr_at(self.progress_at(state, step)) * LrChange::times_at(&self.by_hand, step)
+    }
+
+    /// The change that makes the learning rate of the next step `lr`; `None` if the schedule has no rate there to scale.
+    pub(super) fn change_to(&self, state: &State, lr: f64) -> Option<LrChange> {
+        let times = lr / self.recipe.lr_at(self.progress(state));
+        (times > 0.0 && times.is_finite()).then_some(LrChange { step: self.step(state), lr, times })
     }
 
     /// Settings of the next optimizer step.
     pub(super) fn optimizer_step(&self, state: &State) -> OptimizerStep {
-        let number = self.step(state) + 1;
-        let (layers, layer_weight_decay) = (self.multipliers.clone(), self.weight_decays.clone());
-        OptimizerStep { number, layers, layer_weight_decay, ..self.recipe.step_at(self.progress(state)) }
+        let at = self.progress(state);
+        let mut changed = BTreeMap::new();
+        for (_, layer, times) in self.changes.iter().filter(|(epoch, _, _)| at.epoch >= *epoch) {
+            changed.insert(layer.clone(), self.multipliers.get(layer).copied().unwrap_or(1.0) * times);
+        }
+        let mut layers = self.multipliers.clone();
+        layers.extend(changed);
+        let (number, layer_weight_decay) = (self.step(state) + 1, self.weight_decays.clone());
+        OptimizerStep { number, layers, layer_weight_decay, ..self.recipe.step_with(at, self.lr(state)) }
+    }
+
+    /// A step with the layers that the run trains at some time: those whose optimizer state is saved.
+    pub(super) fn saved_step(&self, state: &State) -> OptimizerStep {
+        OptimizerStep { layers: self.multipliers.clone(), ..self.optimizer_step(state) }
     }
 }

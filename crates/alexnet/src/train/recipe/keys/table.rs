@@ -1,6 +1,6 @@
 //! The table of all keys: a line each, in the order in which recipes are written.
 
-use super::Kind::{self, Between, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
+use super::Kind::{self, Between, Count, Fractions, Legs, Number, Pair, RateChanges, Switch, Table, Text, Word};
 use super::{Key, Range};
 use crate::image::JpegDecoding;
 use crate::train::recipe::{Monitor, Optimizer};
@@ -253,6 +253,12 @@ pub static KEYS: &[Key] = &[
         Kind::FROM_ZERO,
         "none",
         "weight decay of a layer's weights, by its name or `head` for the last one, instead of `weight_decay`",
+    ),
+    Key::new(
+        "layer_rate_changes",
+        RateChanges,
+        "[]",
+        "changes [n, d, layer, times]: from n/d of the epochs on, multiplier of a layer's learning rate on top of layer_rates; 0 freezes it",
     ),
     Key::new(
         "timeline",

@@ -17,6 +17,7 @@ fn example(key: &Key) -> String {
         Kind::Pair(_) => vec!["[0.25, 0.5]".into()],
         Kind::Numbers(_) => vec!["[0.25]".into()],
         Kind::Fractions => vec!["[[1, 3]]".into()],
+        Kind::RateChanges => vec!["[[1, 3, \"fc6\", 0.5]]".into()],
         Kind::Legs => vec!["[[0, 0.0, 9], [3, 0.5, 12]]".into()],
         Kind::Table => vec![],
     };

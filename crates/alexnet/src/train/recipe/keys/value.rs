@@ -74,6 +74,8 @@ pub enum Kind {
     Fractions,
     /// A list of plans `[step, share, until]`.
     Legs,
+    /// A list of changes `[n, d, layer, times]`.
+    RateChanges,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A list of words.
@@ -104,6 +106,7 @@ impl Kind {
             Kind::Numbers(range) => format!("a list of numbers {}", range.words()),
             Kind::Fractions => "a list of fractions of the run, such as [[1, 2], [3, 4]]".into(),
             Kind::Legs => "a list of [step, share, until]".into(),
+            Kind::RateChanges => "a list of [n, d, layer, times], such as [[67, 91, \"conv1\", 0.1]]".into(),
             Kind::Word(words) => match words {
                 [only] => (*only).into(),
                 [first, second] => format!("{first} or {second}"),
@@ -140,6 +143,9 @@ impl Kind {
                 parts.iter().all(|part| fraction(part).is_some()).then(|| value.clone())
             }
             (Kind::Legs, Value::Array(parts)) => parts.iter().map(leg).collect::<Option<Vec<_>>>().map(Value::Array),
+            (Kind::RateChanges, Value::Array(parts)) => {
+                parts.iter().map(rate_change).collect::<Option<Vec<_>>>().map(Value::Array)
+            }
             (Kind::Word(words), Value::String(word)) => words.contains(&word.as_str()).then(|| value.clone()),
             (Kind::Words(_), Value::Array(parts)) => parts.iter().all(|part| self.has(part)).then(|| value.clone()),
             _ => None,
@@ -169,6 +175,13 @@ fn leg(value: &Value) -> Option<Value> {
     Some(Value::Array(vec![count(step)?, share, count(until)?]))
 }
 
+/// A change `[n, d, layer, times]`.
+fn rate_change(value: &Value) -> Option<Value> {
+    let [n, d, layer, times] = <&[Value; 4]>::try_from(value.as_array()?.as_slice()).ok()?;
+    Kind::Fractions.accept(&Value::Array(vec![Value::Array(vec![n.clone(), d.clone()])]))?;
+    Some(Value::Array(vec![n.clone(), d.clone(), Kind::Text.accept(layer)?, Kind::FROM_ZERO.accept(times)?]))
+}
+
 /// A number, written as an integer or a float.
 fn number(value: &Value) -> Option<f64> {
     match value {
@@ -194,6 +207,11 @@ mod tests {
             (Kind::Pair(Range::SHARE), &["[0.1, 1]", "[1, 1]"], &["[1, 0.5]", "[0.5]", "[0, 0.5, 1]", "0.5", "[0, 2]"]),
             (Kind::Numbers(Range::SHARE), &["[]", "[0.1, 1, 0]"], &["[2]", "0.1"]),
             (Kind::Fractions, &["[[2, 3]]", "[]"], &["[[3, 2]]", "[[1, 0]]", "[1, 2]", "[[-1, 2]]", "[[1]]"]),
+            (
+                Kind::RateChanges,
+                &["[]", "[[67, 91, \"conv1\", 0.1], [1, 1, \"head\", 0]]"],
+                &["[[2, 1, \"conv1\", 0]]", "[[1, 2, \"conv1\", -1]]", "[[1, 2, 3, 4]]", "[[1, 2, \"fc6\"]]", "conv1"],
+            ),
             (Kind::Word(&["sgd", "adamw"]), &["sgd", "\"sgd\"", "'adamw'"], &["adam", ""]),
             (Kind::Words(&["a", "b"]), &["[]", "[\"a\", \"b\"]"], &["[\"c\"]", "a"]),
             (Kind::Switch, &["true", "false"], &["yes", "1"]),
