@@ -54,18 +54,19 @@ fn model() -> Model {
     model
 }
 
-/// The same with a locally connected layer instead of the convolution.
+/// The same with a locally connected layer after the ReLU.
 fn local_model() -> Model {
     let mut model = model();
     let (weight_init, bias_init) = (WeightInit::Normal(0.01), BiasInit::Constant(0.1));
-    let (pad, rounding) = (Pad::all(0), Rounding::Floor);
-    let op = Op::LocalConv { out: 2, kernel: 3, stride: 2, pad, rounding, weight_init, bias_init };
-    model.net.layers[0] = Layer { name: "local1".into(), op };
+    let (pad, rounding) = (Pad::all(1), Rounding::Floor);
+    let op = Op::LocalConv { out: 3, kernel: 2, stride: 2, pad, rounding, weight_init, bias_init };
+    model.net.layers.insert(2, Layer { name: "local2".into(), op });
+    model.net.layers[3].name = "fc3".into();
     for (name, shape) in parameters(&model.net).unwrap() {
         let values = (0..shape.iter().product()).map(|i| i as f32 * 0.1 - 3.0).collect();
         model.tensors.insert(name, values);
     }
-    model.tensors.retain(|name, _| !name.starts_with("conv1"));
+    model.tensors.retain(|name, _| !name.starts_with("fc2"));
     model
 }
 
@@ -75,19 +76,19 @@ fn local_layers_are_kept_by_our_own_format_and_refused_by_others() {
     let (folder, path) = written(&model);
     assert_eq!(read(&path).unwrap(), model);
     let file = TensorFile::open(&path).unwrap();
-    assert_eq!(file.shape("local1.weight"), Some(&[4, 2, 3, 3, 3][..]));
-    assert_eq!(file.shape("local1.bias"), Some(&[4, 2][..]));
+    assert_eq!(file.shape("local2.weight"), Some(&[4, 3, 2, 2, 2][..]));
+    assert_eq!(file.shape("local2.bias"), Some(&[4, 3][..]));
     for (ending, what) in [("onnx", "a locally connected layer cannot"), ("caffemodel", "Caffe has no locally connected layers")]
     {
         let path = folder.path().join(format!("m.{ending}"));
         let error = export(&path, &model, ExportOptions::default()).unwrap_err().to_string();
-        assert!(error.contains("local1") && error.contains(what) && !path.exists(), "{error}");
+        assert!(error.contains("local2") && error.contains(what) && !path.exists(), "{error}");
     }
     // A state_dict holds any tensors; who reads it needs the layers.
     let path = folder.path().join("m.pth");
     export(&path, &model, ExportOptions::default()).unwrap();
     let names: Vec<String> = parse(&path).unwrap().tensors.into_iter().map(|tensor| tensor.name).collect();
-    assert_eq!(names, ["local1.weight", "local1.bias", "fc2.weight", "fc2.bias"]);
+    assert_eq!(names, ["conv1.weight", "conv1.bias", "local2.weight", "local2.bias", "fc3.weight", "fc3.bias"]);
 }
 
 fn written(model: &Model) -> (tempfile::TempDir, PathBuf) {
