@@ -353,6 +353,7 @@ mod tests {
         for name in NAMES {
             let expected = match name {
                 "torchvision" => r#"{"kind":"random_resized_crop","scale":[0.08,1.0],"ratio":[0.75,1.3333334]}"#,
+                "cifar-18pct" => r#"{"kind":"none"}"#,
                 _ => r#"{"kind":"crop_mirror"}"#,
             };
             assert_eq!(stored(name), expected, "{name}");
