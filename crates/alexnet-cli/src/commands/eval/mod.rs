@@ -80,6 +80,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         output::not_over_input("--answers", out, args.data.iter().chain(&args.lists.classes).chain(&paths))?;
     }
     let (mut model, order) = open(args, &paths[0], ranks)?;
+    let outputs = outputs(args, &paths, &model.classes)?;
     let source = match &args.data {
         Some(path) => args.split.open(&args.lists.source(path), quiet)?.source,
         None => data::synthetic(data::Split::Test, 0),
@@ -114,16 +115,12 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
                     Some(model) => model,
                     None => open(args, path, ranks)?.0,
                 };
-                let outputs = match i {
-                    0 => Vec::new(),
-                    _ => match_models((&name(&paths[0]), &own), (&name(path), &model.classes))?,
-                };
                 let (mut engine, loader) = args.prepare(&mut model, &source, ranks)?;
                 let mut progress = |done: usize| {
                     bar.set_position((i * source.len() + done) as u64);
                     true
                 };
-                let report = pooled.add(&**ranks, &mut *engine, &loader, &outputs, &mut progress);
+                let report = pooled.add(&**ranks, &mut *engine, &loader, &outputs[i], &mut progress);
                 members.push((name(path), report.with_context(|| name(path))?));
             }
             (pooled.report(&**ranks, &mut answers), members)
@@ -159,6 +156,17 @@ fn open(args: &Args, path: &Path, ranks: &Arc<dyn Communicator>) -> anyhow::Resu
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     Ok((model, order))
+}
+
+/// For each model, its outputs of the first one's classes, checked before any is evaluated.
+fn outputs(args: &Args, paths: &[PathBuf], classes: &[String]) -> anyhow::Result<Vec<Vec<usize>>> {
+    let mut all = vec![Vec::new()];
+    for path in &paths[1..] {
+        let mut model = formats::load(path, args.net.as_deref())?;
+        args.labels.apply(&mut model)?;
+        all.push(match_models((&name(&paths[0]), classes), (&name(path), &model.classes))?);
+    }
+    Ok(all)
 }
 
 impl Args {
