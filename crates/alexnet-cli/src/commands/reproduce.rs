@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Take minutes instead of hours: fewer epochs, one seed
     #[arg(long, help_heading = "Runs")]
     quick: bool,
-    /// Parts that the ablation removes, one at a time: relu, lrn, overlap, towers, dropout, augmentation, pca-noise [default: all]
+    /// Parts that the ablation removes, one at a time: relu, lrn, overlap, towers, conv4, dropout, augmentation, pca-noise [default: all]
     #[arg(long, value_name = "PARTS", value_delimiter = ',', help_heading = "Runs")]
     what: Vec<String>,
     /// Network, for studies that are not about its layers [default: paper]

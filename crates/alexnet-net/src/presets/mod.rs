@@ -32,6 +32,7 @@ pub const ALL: &[Preset] = &[
     paper::ONE_TOWER,
     paper::NO_LRN,
     paper::NO_OVERLAP,
+    paper::NO_CONV4,
     cuda_convnet::ORIGINAL_145,
     cuda_convnet::ORIGINAL_146,
     caffe::BVLC,

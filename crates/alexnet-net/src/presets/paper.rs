@@ -53,6 +53,15 @@ pub(super) const NO_OVERLAP: Preset = Preset {
     preprocess: cuda_convnet::INPUT,
 };
 
+pub(super) const NO_CONV4: Preset = Preset {
+    name: "paper-no-conv4",
+    about: "the paper without its fourth convolution (a middle layer is worth about 2 points)",
+    source: "Krizhevsky et al. 2012, section 7; which layer they removed is not stated",
+    build: no_conv4,
+    naming: &ParamNaming::OWN,
+    preprocess: cuda_convnet::INPUT,
+};
+
 /// The paper states 224 pixels and 55 x 55 maps, so the last window extends 3 pixels past the right and lower edge and reads
 /// zeros, as in the code. Following the formula in section 3.3, alpha is not divided by n and the window runs over all channels.
 #[rustfmt::skip]
@@ -128,6 +137,10 @@ fn no_overlap() -> Net {
         }
         true
     })
+}
+
+fn no_conv4() -> Net {
+    change("paper-no-conv4", |name, _| !matches!(name, "conv4" | "relu4"))
 }
 
 /// The paper's net with every layer modified by `edit`, which returns whether to keep it.

@@ -19,6 +19,8 @@ const TABLE: &[Row] = &[
     // conv2 on 26 x 26 instead of 27 x 27 and conv5 on 11 x 11 instead of 13 x 13; computed by hand:
     // 724,406,816 - 307,200 (27^2 - 26^2) - 442,368 (13^2 - 11^2)
     ("paper-no-overlap", 224, [55, 28, 26, 13, 11, 6], 60_965_224,   686_891_552),
+    // paper less conv4
+    ("paper-no-conv4",   224, [55, 27, 27, 13, 13, 6], 60_301_288,   612_266_528),
     ("original-145",     224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("original-146",     224, [55, 27, 27, 13, 13, 6], 61_555_304,   745_640_480),
     ("bvlc",             227, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
@@ -193,6 +195,7 @@ fn dropout_matches_each_source() {
         "paper-one-tower",
         "paper-no-lrn",
         "paper-no-overlap",
+        "paper-no-conv4",
         "original-145",
         "original-146",
         "owt",

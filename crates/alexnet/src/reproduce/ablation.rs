@@ -11,8 +11,8 @@ pub(super) static STUDY: Study = Study {
     name: "ablation",
     title: "Ablation on your own images",
     claim: "Each part of the network and of its training reduces the error rate.",
-    place: "sections 3 and 4",
-    paper: "LRN 1.4, overlapping pools 0.4, two towers 1.7, colour noise over 1 point of top-1",
+    place: "sections 3, 4 and 7",
+    paper: "LRN 1.4, overlapping pools 0.4, two towers 1.7, a middle convolution about 2, colour noise over 1 point of top-1",
     full: Scale { epochs: 30, seeds: 3 },
     quick: Scale { epochs: 6, seeds: 1 },
     takes_models: false,
@@ -27,11 +27,12 @@ struct Part {
     remove: fn(Settings) -> Settings,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part { name: "relu", without: "tanh instead of ReLU", remove: |all| all.activation(Activation::Tanh) },
     Part { name: "lrn", without: "no LRN", remove: |all| all.net("paper-no-lrn") },
     Part { name: "overlap", without: "pools that do not overlap", remove: |all| all.net("paper-no-overlap") },
     Part { name: "towers", without: "half the kernels, one tower", remove: |all| all.net("paper-half") },
+    Part { name: "conv4", without: "no fourth convolution", remove: |all| all.net("paper-no-conv4") },
     Part { name: "dropout", without: "no dropout", remove: |all| all.set("dropout=0") },
     Part { name: "augmentation", without: "no crops and mirrors", remove: |all| all.set("augment.kind=none") },
     Part { name: "pca-noise", without: "no colour noise", remove: |all| all.set("colour=none") },
