@@ -33,9 +33,12 @@ const TABLE: &[Row] = &[
     ("slim",             224, [54, 26, 26, 12, 12, 5], 50_303_912,   736_555_776),
 ];
 
-/// The nets for CIFAR-10: name, image size, rows of the maps after each pool, parameters and multiply-accumulates of each layer.
+/// Name, image size, rows of the maps after each pool, parameters and multiply-accumulates of each layer.
+type CifarRow = (&'static str, usize, &'static [usize], &'static [usize], &'static [u64]);
+
+/// The nets for CIFAR-10.
 #[rustfmt::skip]
-const CIFAR: &[(&str, usize, &[usize], &[usize], &[u64])] = &[
+const CIFAR: &[CifarRow] = &[
     ("cifar-18pct", 32, &[16, 8, 4], &[2_432, 25_632, 51_264, 10_250], &[2_457_600, 6_553_600, 3_276_800, 10_240]),
     ("cifar-13pct", 24, &[12, 6], &[4_864, 102_464, 664_704, 332_928, 11_530], &[2_764_800, 14_745_600, 663_552, 331_776, 11_520]),
     ("cifar-11pct", 24, &[12, 6], &[4_864, 102_464, 664_704, 332_928, 11_530], &[2_764_800, 14_745_600, 663_552, 331_776, 11_520]),

@@ -74,13 +74,13 @@ mod tests {
             weight_decay: 5e-4,
             bias_weight_decay: 0.0,
             layers,
-            layer_weight_decay: BTreeMap::from([("fc6".to_string(), 0.0), ("fc7".to_string(), 1.0)]),
+            layer_weight_decay: BTreeMap::from([("conv3".to_string(), 0.0), ("conv4".to_string(), 1.0)]),
         };
         assert_eq!(step.rates("fc8.weight"), Some(Rates { lr: 0.3 * 10.0, weight_decay: 5e-4 }));
         assert_eq!(step.rates("conv2.bias"), Some(Rates { lr: 0.6 * 0.1, weight_decay: 0.0 }));
         assert_eq!(step.rates("fc7.weight"), Some(Rates { lr: 0.3, weight_decay: 5e-4 }));
-        assert_eq!(["fc6", "fc7"].map(|fc| step.weight_rates(fc).map(|r| r.weight_decay)), [Some(0.0), Some(1.0)]);
-        assert_eq!(step.rates("fc7.bias"), Some(Rates { lr: 0.6, weight_decay: 0.0 }));
+        assert_eq!(["conv3", "conv4"].map(|layer| step.weight_rates(layer).map(|r| r.weight_decay)), [Some(0.0), Some(1.0)]);
+        assert_eq!(step.rates("conv4.bias"), Some(Rates { lr: 0.6, weight_decay: 0.0 }));
         assert_eq!((step.rates("conv1.weight"), step.rates("conv1.bias")), (None, None));
         assert!(step.is_frozen("conv1") && !step.is_frozen("conv10"));
     }
