@@ -191,7 +191,7 @@ mod tests {
 
     /// A second model: another seed's file, smaller images, classes in another order or renamed.
     fn other(folder: &Path, name: &str, classes: [&str; 3]) -> std::path::PathBuf {
-        let mut model = formats::read(&model_file(folder)).unwrap();
+        let mut model = formats::read(model_file(folder)).unwrap();
         let at = |class: &str| model.classes.iter().position(|known| known == class);
         let order: Vec<usize> = classes.iter().enumerate().map(|(i, class)| at(class).unwrap_or(i)).collect();
         for part in ["weight", "bias"] {

@@ -64,6 +64,9 @@ where
     run(plan, items, threads, decode, &mut |tensors| ensemble.classify(tensors), sink)
 }
 
+/// Answers for a batch of images, from a tensor for each of the views.
+type Classify<'a> = dyn FnMut(&[Vec<f32>]) -> Result<Vec<Predictions>> + 'a;
+
 /// What images become before they are classified.
 struct Plan {
     views: Vec<Preprocess>,
@@ -76,7 +79,7 @@ fn run<T, E>(
     items: impl Iterator<Item = T> + Send + 'static,
     threads: usize,
     decode: impl Fn(&T, &Preprocess) -> Result<Image> + Send + Sync + 'static,
-    classify: &mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<Predictions>>,
+    classify: &mut Classify<'_>,
     sink: &mut dyn FnMut(T, Result<Predictions>) -> Result<(), E>,
 ) -> Result<(), E>
 where
