@@ -92,7 +92,8 @@ impl Study {
             for (a, arm) in arms.iter().enumerate() {
                 let name = run_name(arm, *seed);
                 let folder = out.join(&name);
-                if !record.finished.contains_key(&name) {
+                let is_finished = record.finished.contains_key(&name);
+                if !is_finished {
                     tell(Progress::Run(&name, s * arms.len() + a + 1, all));
                     let limit = arm.race.as_ref().and_then(|race| fastest(race, &arms, &runs, s));
                     let seconds = train(arm, *seed, &folder, limit, stop, tell)?;
@@ -214,7 +215,7 @@ fn train(
 fn tidy(folder: &Path) -> Result<()> {
     for name in ["state.safetensors", "best.safetensors"] {
         match std::fs::remove_file(folder.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&folder.join(name), error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(folder.join(name), error)),
             _ => (),
         }
     }
