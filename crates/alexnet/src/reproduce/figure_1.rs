@@ -14,7 +14,7 @@ pub(super) static STUDY: Study = Study {
     place: "section 3.1, figure 1",
     paper: "6 times",
     full: Scale { epochs: 80, seeds: 3 },
-    quick: Scale { epochs: 40, seeds: 1 },
+    quick: Scale { epochs: 24, seeds: 1 },
     takes_models: false,
     arms,
     conclude,
@@ -22,9 +22,10 @@ pub(super) static STUDY: Study = Study {
 
 /// Training error rate of the race.
 const GOAL: f64 = 0.25;
-/// The activations, and the learning rates among which each has its fastest.
+/// The activations, and the learning rates among which each has its fastest. After two epochs of cifar-18pct, ReLU had a training accuracy of
+/// 61.2, 62.8 and 55.3 % at 0.01, 0.02 and 0.05, tanh after three 55.5, 62.0 and 63.5 % at 0.003, 0.01 and 0.03.
 const RATES: [(Activation, &str, [f64; 3]); 2] =
-    [(Activation::Relu, "relu", [0.01, 0.03, 0.003]), (Activation::Tanh, "tanh", [0.01, 0.03, 0.003])];
+    [(Activation::Relu, "relu", [0.02, 0.01, 0.03]), (Activation::Tanh, "tanh", [0.03, 0.06, 0.015])];
 
 /// "The learning rates for each network were chosen independently to make training as fast as possible. No regularization of any
 /// kind was employed." So each activation races at several rates, and the fastest counts.
