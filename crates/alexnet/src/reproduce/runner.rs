@@ -32,10 +32,6 @@ pub struct Plan {
     pub at_most: bool,
     /// Disk space of all runs in bytes.
     pub disk: u64,
-    /// Training images of a run.
-    pub images: usize,
-    /// Image size in pixels, of each arm.
-    pub image_sizes: Vec<usize>,
 }
 
 /// Progress of a study.
@@ -134,8 +130,6 @@ impl Study {
             time: Some(Duration::ZERO),
             at_most: arms.iter().any(|arm| arm.race.is_some()),
             disk: 0,
-            images: 0,
-            image_sizes: Vec::new(),
         };
         let environment = Environment { ranks: &one_process(), engines: &CpuEngines, stop };
         for arm in arms.iter().filter(|arm| finished(arm) < seeds.len()) {
@@ -144,8 +138,6 @@ impl Study {
             plan.time = plan.time.zip(forecast.time).and_then(|(sum, time)| Some(sum + time.checked_mul(left)?));
             // While it runs, a run also has its state and its best model, which are removed at its end.
             plan.disk += u64::from(left) * forecast.disk / 4;
-            plan.images = forecast.images;
-            plan.image_sizes.push(forecast.image_size);
             if stop.load(Ordering::Relaxed) {
                 return Err(stopped());
             }
