@@ -44,7 +44,9 @@ pub(super) fn html(trained: &Trained<'_>, finding: &Finding, seconds: &BTreeMap<
     }
     finding.tables.iter().for_each(|one| body += &table(one));
     if !finding.curves.is_empty() {
-        body += "<h2>Curves</h2>\n<div class=\"grid\">\n";
+        // A single chart would fill the page.
+        let width = if finding.curves.len() == 1 { " style=\"max-width:36rem\"" } else { "" };
+        body += &format!("<h2>Curves</h2>\n<div class=\"grid\"{width}>\n");
         finding.curves.iter().for_each(|curves| body += &chart(curves).html());
         body += "</div>\n";
     }
