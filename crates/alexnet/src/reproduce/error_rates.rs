@@ -1,6 +1,6 @@
 //! The error rates of ILSVRC 2010 to 2012 as published, and a person's own model beside them.
 
-use super::votes::{Votes, images, models, name, one_arm};
+use super::votes::{images, models, name, one_arm, report};
 use super::{Bar, Finding, Scale, Study, Table, Trained};
 use crate::Result;
 use crate::image::crop::Crops;
@@ -55,8 +55,8 @@ fn conclude(trained: &Trained<'_>) -> Result<Finding> {
     }
     let (_, val) = images(trained)?;
     for model in models(trained) {
-        let votes = Votes::of(&model, &val, Crops::Ten, trained.setup.threads)?;
-        let (top1, top5) = (1.0 - votes.top(1), 1.0 - votes.top(5));
+        let found = report(&model, &val, Crops::Ten, trained.setup.threads)?;
+        let (top1, top5) = (1.0 - found.top1, 1.0 - found.top5);
         let on = trained.setup.val.as_ref().or(trained.setup.data.as_ref());
         let on = on.map_or_else(|| "the built-in images".into(), |path| path.display().to_string());
         table.rows.push(vec![name(&model), on, format!("{:.1} %", 100.0 * top1), format!("{:.1} %", 100.0 * top5)]);

@@ -3,15 +3,17 @@
 use super::comparison::{epochs, net, notes, sized};
 use super::statistics::{difference, percent_over_seeds};
 use super::{Arm, Finding, Scale, Setup, Study, Table, Trained, Verdict};
+use crate::class_match::match_models;
 use crate::data::loader::{Loader, Options};
 use crate::data::{Dataset, Demand, Source, Split, synthetic};
+use crate::distributed::SingleProcess;
 use crate::engine::cpu::Cpu;
-use crate::engine::{Inference, load_model};
+use crate::engine::load_model;
+use crate::eval::{self, Pooled, Report};
 use crate::image::crop::Crops;
-use crate::predict::{log_probabilities, ranking};
 use crate::train::config::Config;
 use crate::train::data_sets;
-use crate::{Error, Result, eval, formats};
+use crate::{Error, Result, formats};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,65 +85,31 @@ pub(super) fn images(trained: &Trained<'_>) -> Result<(Arc<dyn Dataset>, Arc<dyn
     })
 }
 
-/// Probabilities that a net gives to the classes of images.
-pub(super) struct Votes {
-    /// `[images, classes]`.
-    probabilities: Vec<f64>,
-    /// Label of each image.
-    labels: Vec<u32>,
-    classes: usize,
-    /// Number of unreadable images, which are left out.
-    pub(super) broken: usize,
+/// A model file's engine, its images as it sees them, and its outputs of their classes.
+fn open(model: &Path, images: &Arc<dyn Dataset>, crops: Crops, threads: usize) -> Result<(Cpu, Loader, Vec<usize>)> {
+    let name = model.display().to_string();
+    let model = formats::load(model, None).map_err(|error| error.context(&name))?;
+    let outputs = match_models(("the images", images.classes()), (&name, &model.classes))?;
+    let options = Options { batch: 64usize.div_ceil(crops.count()), threads, memory: Some(0), ..Options::default() };
+    let mut engine = Cpu::new(&model.net, options.batch * crops.count(), threads)?;
+    load_model(&model, &mut engine)?;
+    Ok((engine, Loader::sequential(images.clone(), model.preprocess.clone(), crops, options)?, outputs))
 }
 
-impl Votes {
-    /// The probabilities by a model file, averaged over the crops of each image.
-    pub(super) fn of(model: &Path, images: &Arc<dyn Dataset>, crops: Crops, threads: usize) -> Result<Votes> {
-        let model = formats::load(model, None).map_err(|error| error.context(model.display()))?;
-        let options = Options { batch: 64usize.div_ceil(crops.count()), threads, memory: Some(0), ..Options::default() };
-        let mut engine = Cpu::new(&model.net, options.batch * crops.count(), threads)?;
-        load_model(&model, &mut engine)?;
-        let loader =
-            Loader::sequential(eval::by_name(images.clone(), &model.classes)?, model.preprocess.clone(), crops, options)?;
-        let classes = model.classes.len();
-        let mut votes = Votes { probabilities: Vec::new(), labels: Vec::new(), classes, broken: 0 };
-        let mut logits = Vec::new();
-        for batch in loader.epoch(0, 0) {
-            votes.broken += batch.broken.len();
-            if batch.labels.is_empty() {
-                continue;
-            }
-            engine.infer(&batch.images, &mut logits)?;
-            for image in logits.chunks_exact(crops.count() * classes) {
-                votes.probabilities.extend(log_probabilities(image, classes).into_iter().map(f64::exp));
-            }
-            votes.labels.extend(&batch.labels);
-        }
-        if votes.labels.is_empty() {
-            return Err(Error::Invalid("none of the validation images could be read".into()));
-        }
-        Ok(votes)
-    }
+/// Evaluation of models together, or of one.
+fn pooled(images: &Arc<dyn Dataset>, crops: Crops) -> Pooled {
+    Pooled::new(images.classes(), eval::Options { crops: crops.count(), ..eval::Options::default() })
+}
 
-    /// The mean of several nets' probabilities.
-    fn mean(all: &[Votes]) -> Result<Votes> {
-        let first = &all[0];
-        if all.iter().any(|votes| votes.labels != first.labels || votes.classes != first.classes) {
-            return Err(Error::Invalid("the models have seen different images or know different classes".into()));
-        }
-        let mut probabilities = vec![0.0; first.probabilities.len()];
-        for votes in all {
-            probabilities.iter_mut().zip(&votes.probabilities).for_each(|(sum, p)| *sum += p / all.len() as f64);
-        }
-        Ok(Votes { probabilities, labels: first.labels.clone(), classes: first.classes, broken: first.broken })
-    }
+/// Adds a model file, and returns its own report.
+fn add(pooled: &mut Pooled, model: &Path, images: &Arc<dyn Dataset>, crops: Crops, threads: usize) -> Result<Report> {
+    let (mut engine, loader, outputs) = open(model, images, crops, threads)?;
+    pooled.add(&SingleProcess::default(), &mut engine, &loader, &outputs, &mut |_| true)
+}
 
-    /// Share of images whose class is among the `k` most probable ones.
-    pub(super) fn top(&self, k: usize) -> f64 {
-        let images = self.probabilities.chunks_exact(self.classes).zip(&self.labels);
-        let right = images.filter(|(scores, label)| ranking(scores).iter().take(k).any(|class| *class == **label as usize));
-        right.count() as f64 / self.labels.len() as f64
-    }
+/// Report on a model file, its probabilities averaged over the crops of each image.
+pub(super) fn report(model: &Path, images: &Arc<dyn Dataset>, crops: Crops, threads: usize) -> Result<Report> {
+    add(&mut pooled(images, crops), model, images, crops, threads)
 }
 
 /// Training minus validation accuracy of each of an arm's last models, by centre crops without dropout.
@@ -150,7 +118,7 @@ pub(super) fn gaps(trained: &Trained<'_>, arm: usize) -> Result<Vec<f64>> {
     let threads = trained.setup.threads;
     let gap = |seed| -> Result<f64> {
         let model = trained.model(arm, seed);
-        let of = |images| Ok::<_, Error>(Votes::of(&model, images, Crops::Centre, threads)?.top(1));
+        let of = |images| Ok::<_, Error>(report(&model, images, Crops::Centre, threads)?.top1);
         Ok(of(&train)? - of(&val)?)
     };
     (0..trained.seeds.len()).map(gap).collect()
@@ -162,7 +130,7 @@ fn ten_crop(trained: &Trained<'_>) -> Result<Finding> {
     let mut rates = [Vec::new(), Vec::new()];
     for model in &models {
         for (rates, crops) in rates.iter_mut().zip([Crops::Centre, Crops::Ten]) {
-            rates.push(Votes::of(model, &val, crops, trained.setup.threads)?.top(1));
+            rates.push(report(model, &val, crops, trained.setup.threads)?.top1);
         }
     }
     let gain = difference(&rates[1], &rates[0]);
@@ -186,9 +154,15 @@ fn ensemble(trained: &Trained<'_>) -> Result<Finding> {
     if models.len() < 2 {
         return Err(Error::Invalid("an ensemble needs at least two nets: --seeds 2 or more, or several --model".into()));
     }
-    let all = models.iter().map(|model| Votes::of(model, &val, Crops::Centre, trained.setup.threads));
-    let all = all.collect::<Result<Vec<_>>>()?;
-    let singles: Vec<f64> = all.iter().map(|votes| votes.top(1)).collect();
+    let mut together = pooled(&val, Crops::Centre);
+    let (mut singles, mut sums) = (Vec::new(), Vec::new());
+    for (i, model) in models.iter().enumerate() {
+        singles.push(add(&mut together, model, &val, Crops::Centre, trained.setup.threads)?.top1);
+        let n = i + 1;
+        if n > 1 && (matches!(n, 3 | 5 | 7) || n == models.len()) {
+            sums.push((n, together.report(&SingleProcess::default(), &mut |_: usize| true)?.top1));
+        }
+    }
     let mut table = Table {
         title: format!("Accuracy of the last models on {} validation images", val.len()),
         head: ["", "top-1", "gain over the mean of single nets"].map(String::from).to_vec(),
@@ -200,11 +174,7 @@ fn ensemble(trained: &Trained<'_>) -> Result<Finding> {
     };
     table.rows.push(vec!["mean of single nets".into(), percent_over_seeds(&singles), String::new()]);
     let mut last = None;
-    for n in [3, 5, 7, models.len()] {
-        if n > models.len() || n < 2 || last.is_some_and(|(before, _)| before >= n) {
-            continue;
-        }
-        let together = Votes::mean(&all[..n])?.top(1);
+    for (n, together) in sums {
         // Each of its members, against all of them together.
         let gain = difference(&vec![together; n], &singles[..n]);
         table.rows.push(vec![format!("{n} nets together"), format!("{:.2} %", 100.0 * together), gain.points()]);
