@@ -28,6 +28,7 @@ pub mod augment;
 pub mod crop;
 pub mod decode;
 mod draft;
+#[cfg(feature = "libjpeg")]
 pub mod encode;
 mod image;
 mod normalize;

@@ -45,28 +45,49 @@
 //! 2. [`Engine`] runs a net: trainer, evaluator and predictor know only the traits of [`engine`].
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns an image into numbers everywhere.
 
+// What only training uses of the engines and of the class names.
+#![cfg_attr(not(feature = "train"), allow(dead_code, unused_imports))]
+
+#[cfg(feature = "train")]
 pub mod answers;
+#[cfg(feature = "train")]
 pub mod average;
 pub mod class_match;
 pub mod classifier;
+#[cfg(feature = "train")]
 pub mod data;
+#[cfg(feature = "train")]
 pub mod distributed;
+#[cfg(feature = "train")]
+pub mod doctor;
+#[cfg(feature = "train")]
 pub mod draw;
 pub mod engine;
 pub mod ensemble;
+#[cfg(feature = "train")]
 pub mod eval;
+#[cfg(feature = "train")]
 pub mod explain;
+#[cfg(feature = "train")]
 pub mod features;
 pub mod labels;
+#[cfg(feature = "train")]
 pub mod lpips;
 pub mod predict;
 pub mod pretrained;
+#[cfg(feature = "train")]
 pub mod quality;
+#[cfg(feature = "train")]
 pub mod quantize;
+#[cfg(feature = "train")]
 pub mod report;
+#[cfg(feature = "train")]
 pub mod reproduce;
+#[cfg(feature = "train")]
 pub mod selftest;
+#[cfg(feature = "train")]
 pub mod tensorboard;
+#[cfg(feature = "train")]
 pub mod train;
 
 pub use alexnet_files::{self as files, Error, Result, error, escape, memory};
@@ -74,9 +95,12 @@ pub use alexnet_formats::{self as formats, Model};
 pub use alexnet_image::{self as image, Image};
 pub use alexnet_net::{self as net, Net, Preprocess};
 pub use classifier::{Classifier, ClassifierBuilder, Prediction, Predictions};
+#[cfg(feature = "train")]
 pub use data::Dataset;
 pub use engine::cpu::Cpu;
 pub use engine::{Engine, Precision};
 pub use ensemble::Ensemble;
+#[cfg(feature = "train")]
 pub use lpips::Lpips;
+#[cfg(feature = "train")]
 pub use train::{Outcome as TrainOutcome, Settings as TrainSettings};

@@ -105,6 +105,7 @@ lint alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/cuda,alexnet-cli/vulkan,ale
 lint alexnet-cli/mpi,alexnet-cli/nccl
 cargo check -p alexnet-cli --features parquet
 cargo check -p alexnet-cli --features gpu
+cargo clippy -p alexnet --no-default-features --features predict -- -D warnings
 cargo clippy -p alexnet-cli --no-default-features -- -D warnings
 "#,
     },
@@ -118,6 +119,17 @@ test() { cargo test -p alexnet -p alexnet-burn -p alexnet-cli --features alexnet
 export VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json)
 test --test burn --test mpi --test parquet
 test --test commands devices
+cargo test -p alexnet-image --features jpeg-rust --lib jpeg::tests
+"#,
+    },
+    Stage {
+        name: "crates",
+        quick: false,
+        // What a user of the library alone builds, without a C compiler; and the packages for crates.io, all but the upload. That they also
+        // compile from their archives takes minutes: `cargo publish --workspace --dry-run`.
+        script: r#"
+CC=false cargo run -p alexnet --no-default-features --features predict --example predict -- "$run/first/last.safetensors" "$run/image.png"
+cargo publish --workspace --dry-run --no-verify --allow-dirty
 "#,
     },
     // The README's second command, last, since its closing lines report the number of tests.

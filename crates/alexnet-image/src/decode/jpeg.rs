@@ -1,4 +1,5 @@
-//! JPEG: ordinary files by [`baseline`], all others by libjpeg itself (the crate `mozjpeg` builds it from C without further tools).
+//! JPEG: ordinary files by [`baseline`], all others by libjpeg itself (the crate `mozjpeg` builds it from C without further tools), or
+//! by a decoder in Rust in builds without the feature `libjpeg`.
 //!
 //! Pillow decodes by libjpeg-turbo, so nearly every published accuracy was measured on its rounding. Measured on 358
 //! photographs and odd files: libjpeg gives Pillow's bits in all of them; jpeg-decoder 0.3.2 differs by up to 5 levels,
@@ -8,15 +9,26 @@
 //! its C code wraps around. With that code off (JSIMD_FORCENONE=1) Pillow gave our bits in all of 671 files of random damage.
 //! The vector code would also decode faster, but nobody should need an assembler for it.
 
+#[cfg(feature = "libjpeg")]
+mod libjpeg;
+#[cfg(all(feature = "jpeg-rust", any(test, not(feature = "libjpeg"))))]
+mod pure_rust;
+#[cfg(all(test, feature = "jpeg-rust", feature = "libjpeg"))]
+mod tests;
+
+#[cfg(feature = "libjpeg")]
+use libjpeg as others;
+#[cfg(all(feature = "jpeg-rust", not(feature = "libjpeg")))]
+use pure_rust as others;
+#[cfg(not(any(feature = "libjpeg", feature = "jpeg-rust")))]
+compile_error!("alexnet-image needs the feature `libjpeg` or `jpeg-rust` (of alexnet: `train` or `predict`)");
+
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use mozjpeg::{ColorSpace, Decompress};
 
 use super::format::{Header, ImageFormat};
 use super::jpeg_outline::Outline;
-use super::limits::{DecodeLimits, LATE, TRUNCATED, black};
+use super::limits::{DecodeLimits, LATE, TRUNCATED};
 use super::scale::Scale;
 use super::{baseline, exif, jpeg_header, upright};
 use crate::draft::Draft;
@@ -29,9 +41,6 @@ const MAX_PIXELS_PER_BYTE: u64 = 1024;
 /// bytes where there are several; where there is one, larger chunks are decoded faster.
 const CHUNK_OF_SCANS: usize = 64;
 const CHUNK: usize = 1 << 16;
-
-/// The deadline is checked after this many rows.
-const ROWS: usize = 16;
 
 /// JPEG.
 #[derive(Debug)]
@@ -95,57 +104,7 @@ fn draft(bytes: &[u8], limits: &DecodeLimits, choose: &dyn Fn(usize, usize) -> S
         return Ok(finished(image));
     }
 
-    let stop = Cell::new(Stop::No);
-    let chunk = if outline.is_progressive() { CHUNK_OF_SCANS } else { CHUNK };
-    let source = Chunks { rest: bytes, chunk, limits, stop: &stop };
-    // libjpeg's errors arrive by unwinding, with the message as payload.
-    let result = catch_unwind(AssertUnwindSafe(|| decode_unwinding(source, &outline, scale))).unwrap_or_else(|payload| {
-        let message = payload.downcast_ref::<String>().map_or("damaged", |text| text.as_str());
-        Err(format!("broken JPEG: {}", message.trim_start_matches("libjpeg fatal error: ")))
-    });
-    match (result, stop.get()) {
-        (Ok(image), _) => Ok(finished(image)),
-        (Err(_), Stop::Late) => Err(LATE.into()),
-        (Err(_), Stop::Ended) => Err(TRUNCATED.into()),
-        (Err(message), Stop::No) => Err(message),
-    }
-}
-
-fn decode_unwinding(source: Chunks<'_>, outline: &Outline<'_>, scale: Scale) -> Result<Image, String> {
-    let (limits, stop) = (source.limits, source.stop);
-    let broken = |error: io::Error| format!("broken JPEG: {error}");
-    let mut decoder = Decompress::builder().from_reader(source).map_err(broken)?;
-    let (width, height) = decoder.size();
-    if (width as u64, height as u64) != (outline.width, outline.height) {
-        return Err("broken JPEG: it has two frames".into());
-    }
-    let four = matches!(decoder.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK);
-    let wanted = if four { ColorSpace::JCS_CMYK } else { ColorSpace::JCS_RGB };
-    decoder.scale(scale.block() as u8);
-    let mut started = decoder.to_colorspace(wanted).map_err(broken)?;
-    let (width, height) = (scale.of(width), scale.of(height));
-    let mut image = black(width, height)?;
-    let mut inks = vec![[0u8; 4]; if four { width * ROWS } else { 0 }];
-    for rows in image.rgb.chunks_mut(width * 3 * ROWS) {
-        if four {
-            let inks = &mut inks[..rows.len() / 3];
-            started.read_scanlines_into(inks).map_err(broken)?;
-            rows.chunks_exact_mut(3).zip(inks).for_each(|(pixel, inks)| pixel.copy_from_slice(&light_of_inks(*inks)));
-        } else {
-            started.read_scanlines_into(rows).map_err(broken)?;
-        }
-        if limits.is_late() {
-            stop.set(Stop::Late);
-            return Err(LATE.into());
-        }
-    }
-    // All rows stand: that the end marker is missing changes nothing. Another error behind them does, as in Pillow.
-    match catch_unwind(AssertUnwindSafe(|| started.finish())) {
-        Ok(Ok(())) => Ok(image),
-        _ if stop.get() == Stop::Ended => Ok(image),
-        Ok(Err(error)) => Err(broken(error)),
-        Err(payload) => std::panic::resume_unwind(payload),
-    }
+    Ok(finished(others::decode(bytes, &outline, scale, limits)?))
 }
 
 /// Red, green and blue of four inks as Adobe stores them, 255 for none, with the rounding of Pillow's conversion.
@@ -165,12 +124,30 @@ enum Stop {
     Late,
 }
 
+impl Stop {
+    /// The result of decoding, or why it failed.
+    fn or(self, result: Result<Image, String>) -> Result<Image, String> {
+        match (result, self) {
+            (Err(_), Stop::Late) => Err(LATE.into()),
+            (Err(_), Stop::Ended) => Err(TRUNCATED.into()),
+            (result, _) => result,
+        }
+    }
+}
+
 /// The bytes in chunks, then an error: libjpeg would fill what is missing in a truncated file with grey, quietly.
 struct Chunks<'a> {
     rest: &'a [u8],
     chunk: usize,
     limits: &'a DecodeLimits,
     stop: &'a Cell<Stop>,
+}
+
+impl<'a> Chunks<'a> {
+    fn new(bytes: &'a [u8], outline: &Outline<'_>, limits: &'a DecodeLimits, stop: &'a Cell<Stop>) -> Chunks<'a> {
+        let chunk = if outline.is_progressive() { CHUNK_OF_SCANS } else { CHUNK };
+        Chunks { rest: bytes, chunk, limits, stop }
+    }
 }
 
 impl BufRead for Chunks<'_> {
@@ -193,6 +170,9 @@ impl BufRead for Chunks<'_> {
 
 impl Read for Chunks<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.rest.read(buffer)
+        let mut ready = self.fill_buf()?;
+        let n = ready.read(buffer)?;
+        self.consume(n);
+        Ok(n)
     }
 }
