@@ -91,6 +91,8 @@ enum Command {
     Bench(commands::bench::Args),
     /// List compute devices, with reasons for unavailable ones
     Devices(commands::devices::Args),
+    /// Examine this machine: processor, speeds, devices, selftest, and what makes it slow
+    Doctor(commands::doctor::Args),
     /// Estimate training time on other or more machines
     Plan(commands::plan::Args),
     /// Check this machine's results against PyTorch's
@@ -139,6 +141,7 @@ fn main() -> ExitCode {
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args, cli.quiet),
         Command::Devices(args) => commands::devices::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),

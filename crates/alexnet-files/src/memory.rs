@@ -20,7 +20,7 @@ pub fn check(bytes: u128, what: impl FnOnce() -> String) -> Result<()> {
 }
 
 /// Bytes of memory and swap of the machine or container.
-fn total() -> Option<u64> {
+pub fn total() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kilobytes = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -12,7 +12,7 @@ pub(crate) struct Args {
 }
 
 /// A device, or a kind of device that is unavailable.
-struct Row {
+pub(super) struct Row {
     /// Value for `--device`.
     device: String,
     available: bool,
@@ -20,11 +20,28 @@ struct Row {
     about: String,
 }
 
+impl Row {
+    /// As an object.
+    pub(super) fn json(&self) -> serde_json::Value {
+        json!({ "device": self.device, "there": self.available, "about": self.about })
+    }
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}{}", self.device, if self.available { "" } else { "not available; " }, self.about)
+    }
+}
+
+/// The devices and kinds of devices, the CPU first.
+pub(super) fn rows() -> Vec<Row> {
+    std::iter::once(cpu()).chain(others()).collect()
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let rows: Vec<Row> = std::iter::once(cpu()).chain(others()).collect();
+    let rows = rows();
     if args.json {
-        let json = |row: &Row| json!({ "device": row.device, "there": row.available, "about": row.about });
-        return output::print_json(&rows.iter().map(json).collect::<Vec<_>>());
+        return output::print_json(&rows.iter().map(Row::json).collect::<Vec<_>>());
     }
     let line = |row: Row| [row.device, if row.available { "yes" } else { "no" }.into(), row.about];
     let mut lines = vec![["device", "available", ""].map(String::from)];

@@ -9,6 +9,7 @@ pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod devices;
 pub(crate) mod dist_args;
+pub(crate) mod doctor;
 mod engine_args;
 pub(crate) mod eval;
 pub(crate) mod explain;

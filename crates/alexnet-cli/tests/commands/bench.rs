@@ -1,4 +1,4 @@
-//! `bench` and `selftest`.
+//! `bench`, `selftest` and `doctor`.
 
 use super::*;
 
@@ -10,6 +10,24 @@ fn the_self_test_reports_the_formulas_parameters() {
     assert_eq!((report.classes, report.parameters), (3, 50_303_912 - 997 * 4097));
     assert_eq!(report.activations["fc8"].shape, [1, 3]);
     assert_eq!(report.losses.len(), 3);
+}
+
+#[test]
+fn the_doctor_measures_and_compares_with_pytorch() {
+    let report = last_json(&["doctor", "--json"]);
+    let speed = |name: &str| report["speeds"][name].as_f64().expect("a number");
+    assert!(
+        ["flops", "byte_ops", "read", "one_image", "one_image_int8", "training", "training_bf16"]
+            .iter()
+            .all(|name| speed(name) > 0.0)
+    );
+    let tested: Vec<_> =
+        report["selftest"].as_array().expect("nets").iter().map(|net| (net["net"].as_str(), net["size"].as_u64())).collect();
+    assert_eq!(tested, [(Some("torchvision"), Some(128)), (Some("cifar-11pct"), Some(24))]);
+    assert_eq!(report["devices"][0]["device"], "cpu");
+    let advice = report["advice"].as_array().expect("advice").iter().filter_map(|line| line.as_str()).collect::<Vec<_>>();
+    assert!(!advice.iter().any(|line| line.contains("differ")), "{advice:?}");
+    assert_eq!(advice.iter().any(|line| line.contains("--release")), cfg!(debug_assertions), "{advice:?}");
 }
 
 #[test]

@@ -7,7 +7,10 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+mod features;
 mod portable;
+
+pub use features::features;
 
 use crate::roofline::{Factors, Spin};
 use crate::simd::Vectorized;
