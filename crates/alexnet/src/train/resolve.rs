@@ -192,7 +192,7 @@ pub(super) fn more_held_out(settings: &Settings, chosen: &Chosen, config: &mut C
     more
 }
 
-/// Adapts the default recipe of a new run to a small or large set and to a long run, as far as the options allow; what was stated stays. Returns
+/// Adapts the default recipe of a new run to a small or large set and to a short or long run, as far as the options allow; what was stated stays. Returns
 /// the changed keys with their values, for messages.
 ///
 /// # Errors
@@ -204,7 +204,7 @@ pub(super) fn adapt(
     train: usize,
     validation: usize,
 ) -> Result<Option<String>> {
-    let mut adapted = as_preset(chosen, &config.recipe).for_large_set(train).for_long_run(train);
+    let mut adapted = as_preset(chosen, &config.recipe).for_large_set(train).for_short_run(train).for_long_run(train);
     if adapts(settings, chosen, config) {
         adapted = adapted.for_small_set(train, validation);
     }

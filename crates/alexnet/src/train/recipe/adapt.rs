@@ -1,4 +1,4 @@
-//! Adaptations of the recipe `quick`: to small and large data sets, to long runs, and to nets that are trained without batch normalisation.
+//! Adaptations of the recipe `quick`: to small and large data sets, to short and long runs, and to nets that are trained without batch normalisation.
 //!
 //! `quick` was tuned for several thousand images. With 60 images, batches of 64 without the last incomplete one make
 //! no step at all. Without normalisation its learning rate is too high, and the loss stays at ln(classes).
@@ -17,6 +17,10 @@ pub const FEW_TO_VALIDATE: usize = 30;
 pub const SMALL_SET_VAL_SHARE: f64 = 0.2;
 /// Number of epochs from which a run is long: the images have been seen so often that they need more variety.
 const LONG: usize = 60;
+/// Number of epochs below which a run is short, and the smallest share of an image that its crops take: images that are seen a few times
+/// teach more in larger pieces. After 4 epochs of CIFAR-10, crops of at least 70 % had 74.7 %, those of at least 35 % had 70.2 %.
+const SHORT: usize = 12;
+const LEAST_CROP: f32 = 0.7;
 /// Number of images from which a set is large, and the least weight decay, that of the paper. A decay is a prior on the weights, whose
 /// share in the mean loss falls with the number of images.
 const LARGE: usize = 4000;
@@ -102,6 +106,15 @@ impl Recipe {
             return self;
         }
         Recipe { augment: Augmentation { auto: Some(Auto::Trivial), ..self.augment }, ..self }
+    }
+
+    /// Adapts the recipe to a run of few epochs over `train` images: larger crops. Only `quick` with batch normalisation changes.
+    #[must_use]
+    pub fn for_short_run(self, train: usize) -> Recipe {
+        if self.name != "quick" || !self.batch_norm || self.adapts_to(train) || self.epochs >= SHORT {
+            return self;
+        }
+        Recipe { augment: Augmentation { scale: Some([LEAST_CROP, 1.0]), ..self.augment }, ..self }
     }
 
     /// The recipe for a net that is trained without batch normalisation: `quick` as it was before it had one, and other recipes

@@ -243,6 +243,19 @@ fn long_runs_get_more_augmentation() {
 }
 
 #[test]
+fn short_runs_get_larger_crops() {
+    let quick = by_name("quick").unwrap();
+    let of = |epochs, train| Recipe { epochs, ..quick.clone() }.for_short_run(train);
+    let changed = quick.differences(&of(11, 50_000)).unwrap().into_iter().map(|[key, _, value]| format!("{key} = {value}"));
+    assert_eq!(changed.collect::<Vec<_>>(), ["epochs = 11", "augment.scale = [0.7, 1.0]"]);
+    for (epochs, train) in [(12, 50_000), (4, 100)] {
+        assert_eq!(of(epochs, train), Recipe { epochs, ..quick.clone() });
+    }
+    let plain = Recipe { epochs: 4, ..quick.clone().without_batch_norm() };
+    assert_eq!(plain.clone().for_short_run(3000), plain);
+}
+
+#[test]
 fn another_optimizer_brings_its_own_settings_and_rate() {
     let quick = by_name("quick").unwrap();
     let adamw = quick.clone().with_optimizer("adamw").unwrap();
