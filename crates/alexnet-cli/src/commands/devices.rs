@@ -27,15 +27,19 @@ impl Row {
     }
 }
 
-impl std::fmt::Display for Row {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}{}", self.device, if self.available { "" } else { "not available; " }, self.about)
-    }
-}
-
 /// The devices and kinds of devices, the CPU first.
 pub(super) fn rows() -> Vec<Row> {
     std::iter::once(cpu()).chain(others()).collect()
+}
+
+/// A line for each device, and one for all kinds that are unavailable for the same reason.
+pub(super) fn summary(rows: &[Row]) -> Vec<String> {
+    let same = |a: &Row, b: &Row| !a.available && !b.available && a.about == b.about;
+    let line = |rows: &[Row]| {
+        let names = rows.iter().map(|row| row.device.as_str()).collect::<Vec<_>>().join(", ");
+        format!("{names}: {}{}", if rows[0].available { "" } else { "not available; " }, rows[0].about)
+    };
+    rows.chunk_by(same).map(line).collect()
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {

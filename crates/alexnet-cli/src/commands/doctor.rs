@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         let mut lines = machine(&examination);
         lines.extend(speeds(&examination));
-        lines.extend(devices.iter().map(|row| ["device".into(), row.to_string()]));
+        lines.extend(devices::summary(&devices).into_iter().map(|line| ["device".into(), line]));
         let cache = cache.map_or_else(|error| error.to_string(), |folder| output::path(&folder));
         lines.push(["published weights".into(), cache]);
         lines.extend(selftest(&examination));
