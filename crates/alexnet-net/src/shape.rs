@@ -87,9 +87,9 @@ const MOST_PIXELS: usize = 1 << 15;
 /// Maximum number of maps or features.
 const MOST_CHANNELS: usize = 1 << 20;
 /// Maximum number of output values of a layer for one image.
-const MOST_VALUES: usize = 1 << 31;
+const MOST_VALUES: u64 = 1 << 31;
 /// Maximum number of weights of a layer.
-const MOST_WEIGHTS: usize = 1 << 32;
+const MOST_WEIGHTS: u64 = 1 << 32;
 
 impl Net {
     /// The shape of every layer, first to last.
@@ -271,10 +271,11 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
         Op::Dropout { rate, .. } if !(0.0..1.0).contains(&rate) => return Err(format!("the rate {rate} must be in 0 to 1")),
         Op::Activation { .. } | Op::Dropout { .. } => input,
     };
-    if output.size > MOST_PIXELS || output.channels > MOST_CHANNELS || output.len() > MOST_VALUES {
+    let values = || output.channels as u64 * (output.size as u64).pow(2);
+    if output.size > MOST_PIXELS || output.channels > MOST_CHANNELS || values() > MOST_VALUES {
         return Err(format!("{} maps of {} x {} pixels exceed the limit", output.channels, output.size, output.size));
     }
-    let weights = weight.iter().try_fold(1, |product: usize, &n| product.checked_mul(n)).filter(|&w| w <= MOST_WEIGHTS);
+    let weights = weight.iter().try_fold(1, |product: usize, &n| product.checked_mul(n)).filter(|&w| w as u64 <= MOST_WEIGHTS);
     let weights = weights.ok_or_else(|| format!("weights of shape {weight:?} exceed the limit"))?;
     let mut shape = LayerShape { name: layer.name.clone(), input, output, weight, parameters: 0, statistics, macs: 0 };
     if !shape.weight.is_empty() {

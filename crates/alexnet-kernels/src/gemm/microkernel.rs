@@ -6,6 +6,22 @@ use super::{MAX_ROWS, Raw};
 use crate::simd::{Vector, prefetch};
 use crate::weight_layout::PANEL;
 
+/// Neighbouring terms of a tile's sum.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))] // Only NEON has loops of its own.
+pub(crate) struct Run {
+    /// The first row's word of the first term.
+    pub(crate) a: *const u8,
+    /// Bytes from row to row.
+    pub(crate) row: usize,
+    /// Bytes from term to term.
+    pub(crate) step: usize,
+    /// The first term's lanes; those of the next are a panel further.
+    pub(crate) b: *const f32,
+    /// Number of terms.
+    pub(crate) terms: usize,
+}
+
 /// Multiplication and accumulation of words.
 pub(crate) trait Terms<V> {
     /// Whether sums are floats, to which floor and mask apply.
@@ -20,6 +36,19 @@ pub(crate) trait Terms<V> {
     /// # Safety
     /// As for [`tile`].
     unsafe fn add(a: V, b: V) -> V;
+    /// Whether [`run`](Self::run) replaces the loop of [`tile`] over terms.
+    const OWN_LOOP: bool = false;
+    /// The sums with the products of a run added, for sets that multiply by one word of a register without broadcasting it.
+    ///
+    /// # Safety
+    /// As for [`tile`].
+    #[inline(always)]
+    unsafe fn run<const ROWS: usize, const VECTORS: usize, const NEXT: bool>(
+        _: Run,
+        sums: [[V; VECTORS]; ROWS],
+    ) -> [[V; VECTORS]; ROWS] {
+        sums
+    }
 }
 
 /// A sum of 1,600 terms (conv2) in blocks of 32 rounds like one of 32 and one of 50, with a sixth of the error of one long sum,
@@ -63,20 +92,26 @@ pub(crate) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTO
                 while inner > 0 {
                     // No short remainder: conv1's rows of 33 values, or 48 channels, are one run.
                     let run = if inner <= T::BLOCK + T::BLOCK / 2 { inner } else { T::BLOCK };
-                    for _ in 0..run {
-                        let mut lanes = [V::splat(0.0); VECTORS];
-                        for (v, lanes) in lanes.iter_mut().enumerate() {
-                            *lanes = V::load(b.add(v * V::WIDTH));
-                        }
-                        for (m, sums) in sums.iter_mut().enumerate() {
-                            let value = V::splat(a.add(m * row).cast::<f32>().read_unaligned());
-                            for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                                *sum = T::dot(value, lanes, *sum);
+                    if T::OWN_LOOP {
+                        sums = T::run::<ROWS, VECTORS, NEXT>(Run { a, row, step, b, terms: run }, sums);
+                        a = a.wrapping_add(run * step);
+                        b = b.wrapping_add(run * PANEL);
+                    } else {
+                        for _ in 0..run {
+                            let mut lanes = [V::splat(0.0); VECTORS];
+                            for (v, lanes) in lanes.iter_mut().enumerate() {
+                                *lanes = V::load(b.add(v * V::WIDTH));
                             }
+                            for (m, sums) in sums.iter_mut().enumerate() {
+                                let value = V::splat(a.add(m * row).cast::<f32>().read_unaligned());
+                                for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                                    *sum = T::dot(value, lanes, *sum);
+                                }
+                            }
+                            prefetch(b.wrapping_add(AHEAD * PANEL), VECTORS * V::WIDTH);
+                            a = a.wrapping_add(step);
+                            b = b.wrapping_add(PANEL);
                         }
-                        prefetch(b.wrapping_add(AHEAD * PANEL), VECTORS * V::WIDTH);
-                        a = a.wrapping_add(step);
-                        b = b.wrapping_add(PANEL);
                     }
                     inner -= run;
                     left -= run;

@@ -8,6 +8,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 mod features;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 pub use features::features;
@@ -25,6 +27,12 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL: 16 floats per register.
     Avx512,
+    /// AArch64 with NEON: 4 floats per register.
+    Neon,
+    /// NEON with products of four bytes (`dotprod`): Armv8.2 and later.
+    NeonDotprod,
+    /// NEON with mixed products of four bytes and those of two bf16 (`i8mm`, `bf16`): Armv8.6 and later.
+    NeonI8mm,
 }
 
 /// The sets of this architecture, the best first.
@@ -33,6 +41,12 @@ static ALL: &[&Kernels] = &[
     &avx512::KERNELS,
     #[cfg(target_arch = "x86_64")]
     &avx2::KERNELS,
+    #[cfg(target_arch = "aarch64")]
+    &neon::I8MM,
+    #[cfg(target_arch = "aarch64")]
+    &neon::DOTPROD,
+    #[cfg(target_arch = "aarch64")]
+    &neon::KERNELS,
     &portable::KERNELS,
 ];
 
@@ -63,7 +77,7 @@ impl Isa {
         ALL.iter().find(|set| (set.is_supported)()).map_or(Isa::Portable, |set| set.isa)
     }
 
-    /// Reads the environment variable `ALEXNET_ISA`, a variant's name in upper or lower case; by default the best set.
+    /// Reads the environment variable `ALEXNET_ISA`, a set's name in upper or lower case; by default the best set.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks the set.
@@ -108,6 +122,12 @@ impl Isa {
             Isa::Avx512 => Some(&avx512::KERNELS),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(&avx2::KERNELS),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonI8mm => Some(&neon::I8MM),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod => Some(&neon::DOTPROD),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(&neon::KERNELS),
             Isa::Portable => Some(&portable::KERNELS),
             #[allow(unreachable_patterns)] // A set of another architecture.
             _ => None,
@@ -132,6 +152,9 @@ impl Isa {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2::with_features(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonI8mm | Isa::NeonDotprod | Isa::Neon => unsafe { neon::with_features(work) },
             Isa::Portable => portable::with_features(work),
             #[allow(unreachable_patterns)] // A set of another architecture.
             _ => unreachable!("{self} is not supported"),
@@ -155,6 +178,8 @@ pub(crate) unsafe fn dispatch(isa: Isa, work: impl Vectorized) {
             Isa::Avx512 => avx512::with_registers(work),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::with_registers(work),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonI8mm | Isa::NeonDotprod | Isa::Neon => neon::with_registers(work),
             Isa::Portable => portable::with_registers(work),
             #[allow(unreachable_patterns)] // A set of another architecture.
             _ => unreachable!("{isa} is not supported"),
