@@ -261,6 +261,12 @@ impl Model {
         ))
     }
 
+    /// The same with a drawing of the network, for notebooks.
+    fn _repr_html_(&self) -> PyResult<String> {
+        let text = self.__repr__()?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        Ok(format!("<p><code>{text}</code></p><div style=\"max-width: 60em\">{}</div>", self.svg()?))
+    }
+
     fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((PathBuf,), Bound<'py, PyDict>)> {
         let (settings, arguments) = (self.settings.clone(), PyDict::new(py));
         arguments.set_item("net", settings.net)?;

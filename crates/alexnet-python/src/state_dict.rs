@@ -34,7 +34,8 @@ pub(crate) fn names(net: &Net, scheme: &str) -> PyResult<Vec<Named>> {
             true => Some(own.clone()),
             false => naming.of(&own),
         };
-        let name = name.ok_or_else(|| PyValueError::new_err(format!("torchvision has no name for {own}; use names=\"alexnet\"")))?;
+        let name =
+            name.ok_or_else(|| PyValueError::new_err(format!("torchvision has no name for {own}; use names=\"alexnet\"")))?;
         Ok(Named { own, name, shape })
     };
     parameters.into_iter().map(named).collect()

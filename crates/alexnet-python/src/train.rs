@@ -3,9 +3,9 @@
 use crate::errors::{Failure, exception};
 use crate::events::TrainEvent;
 use crate::process::Process;
+use alexnet::Error;
 use alexnet::distributed::{Communicator, SingleProcess};
 use alexnet::train::{CpuEngines, Environment, Event, Observer, Outcome, Settings, Started, StopReason};
-use alexnet::Error;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::path::PathBuf;

@@ -84,14 +84,7 @@ impl Classifier {
 
     /// Builder with settings: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
-        ClassifierBuilder {
-            net: None,
-            labels: None,
-            precision: Precision::F32,
-            threads: 0,
-            crops: Crops::Centre,
-            batch: 16,
-        }
+        ClassifierBuilder { net: None, labels: None, precision: Precision::F32, threads: 0, crops: Crops::Centre, batch: 16 }
     }
 
     /// Classifier on an engine that already holds the model's parameters, for example on another device. One crop, batches of 1.

@@ -8,6 +8,10 @@ The images of a call may be paths, bytes of image files, PIL images, arrays of H
 NumPy is imported when the first array is needed, so that `import alexnet` takes a few milliseconds.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from alexnet._distance import lpips
 from alexnet._native import (
     AlexNetError,
@@ -24,6 +28,9 @@ from alexnet._native import (
     networks,
 )
 from alexnet._training import train
+
+if TYPE_CHECKING:
+    from alexnet._sklearn import AlexNetClassifier
 
 __all__ = [
     "AlexNetClassifier",
@@ -44,7 +51,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     # Needs scikit-learn, whose import takes a second.
     if name == "AlexNetClassifier":
         from alexnet._sklearn import AlexNetClassifier

@@ -1,17 +1,25 @@
 """LPIPS between two images, with the opened weights kept for the next call."""
 
+from __future__ import annotations
+
 import functools
 import os
+from typing import TYPE_CHECKING
 
 from alexnet._native import Lpips
 
+if TYPE_CHECKING:
+    from alexnet._native import _Image, _Path
+
 
 @functools.lru_cache(maxsize=4)
-def _opened(model, linear, _process):
+def _opened(model: str, linear: str | None, _process: int) -> Lpips:
     return Lpips(model, linear)
 
 
-def lpips(a, b, *, model="torchvision", linear="lpips", size=None):
+def lpips(
+    a: _Image, b: _Image, *, model: _Path = "torchvision", linear: _Path | None = "lpips", size: int | None = None
+) -> float:
     """Perceptual distance between two images (LPIPS 0.1, AlexNet), 0 for equal ones.
 
     Args:
@@ -23,4 +31,5 @@ def lpips(a, b, *, model="torchvision", linear="lpips", size=None):
 
     `alexnet.Lpips(model, linear)` opens the weights once for many calls; this function keeps those of the last four models.
     """
-    return _opened(model, linear, os.getpid())(a, b, size)
+    opened = _opened(os.fspath(model), None if linear is None else os.fspath(linear), os.getpid())
+    return opened(a, b, size)

@@ -1,8 +1,15 @@
 """Progress of a training run: a line in a terminal, a table in a notebook."""
 
+from __future__ import annotations
+
 import html
+import importlib
 import sys
 import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alexnet._native import TrainEvent
 
 
 class Progress:
@@ -11,12 +18,12 @@ class Progress:
     #: Seconds between two updates within an epoch.
     INTERVAL = 0.2
 
-    def __init__(self):
-        self._rows = []
+    def __init__(self) -> None:
+        self._rows: list[TrainEvent] = []
         self._shown = 0.0
         self._display = _notebook_display()
 
-    def __call__(self, event):
+    def __call__(self, event: TrainEvent) -> None:
         if event.kind == "step":
             now = time.monotonic()
             if now - self._shown < self.INTERVAL and event.step != event.steps:
@@ -31,14 +38,14 @@ class Progress:
         elif event.message is not None:
             self._line(event.message)
 
-    def _line(self, text):
+    def _line(self, text: str) -> None:
         if self._display is None:
             if sys.stderr is not None:
                 print(f"\r\033[K{text}" if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
         else:
             self._update(text)
 
-    def _update(self, text):
+    def _update(self, text: str) -> None:
         if self._display is not None:
             self._display.update(_Html(_table(self._rows, text)))
         elif sys.stderr is not None and sys.stderr.isatty():
@@ -48,29 +55,27 @@ class Progress:
 class _Html:
     """HTML for a notebook."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self._text = text
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self._text
 
 
-def _notebook_display():
+def _notebook_display() -> Any:
     """The updatable display of a notebook; None elsewhere."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None or not hasattr(shell, "kernel"):
         return None
-    from IPython.display import display
-
-    return display(_Html("starting"), display_id=True)
+    return importlib.import_module("IPython.display").display(_Html("starting"), display_id=True)
 
 
-def _percent(value):
+def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f} %"
 
 
-def _epoch_line(event):
+def _epoch_line(event: TrainEvent) -> str:
     parts = [f"epoch {event.epoch}/{event.epochs}:"]
     if event.loss is not None:
         parts.append(f"loss {event.loss:.4f}, top-1 {_percent(event.top1)}")
@@ -79,7 +84,7 @@ def _epoch_line(event):
     return " ".join(parts) + (", best so far" if event.best else "")
 
 
-def _table(rows, text):
+def _table(rows: list[TrainEvent], text: str) -> str:
     cells = [
         f"<tr><td>{row.epoch}/{row.epochs}</td><td>{'' if row.loss is None else f'{row.loss:.4f}'}</td>"
         f"<td>{_percent(row.top1)}</td><td>{'' if row.val_loss is None else f'{row.val_loss:.4f}'}</td>"

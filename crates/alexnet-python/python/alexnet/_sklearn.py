@@ -91,12 +91,7 @@ class AlexNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             _write(data, images, indices, len(self.classes_))
             settings: dict[str, Any] = dict(self.settings or {})
             if self.from_ is None:
-                settings["net"] = self.net
-            if self.val_share:
-                settings["val_share"] = self.val_share
-            else:
-                settings["set"] = [*settings.get("set", [])]
-                settings["val_share"] = 0.0
+                settings.setdefault("net", self.net)
             result = alexnet.train(
                 data,
                 image_size=self.image_size,
@@ -105,6 +100,7 @@ class AlexNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 lr=self.lr,
                 recipe=self.recipe,
                 from_=self.from_,
+                val_share=self.val_share,
                 seed=self.random_state,
                 threads=self.threads,
                 out=Path(folder) / "run",
@@ -140,7 +136,8 @@ class AlexNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """The most probable label of each image."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def features(self, X: Any, layer: str = "fc7") -> numpy.typing.NDArray[numpy.float32]:
         """Activations of a layer, as `Model.features`."""

@@ -1,9 +1,26 @@
 """Training runs with callbacks and progress."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from alexnet import _native
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
-def train(data=None, *, callbacks=(), progress=True, **settings):
+    from typing_extensions import Unpack
+
+    from alexnet._native import TrainEvent, TrainResult, _Path, _TrainSettings
+
+
+def train(
+    data: _Path | None = None,
+    *,
+    callbacks: Iterable[Callable[[TrainEvent], object]] = (),
+    progress: bool = True,
+    **settings: Unpack[_TrainSettings],
+) -> TrainResult:
     """Trains a network, or fine-tunes one, and returns where the models are.
 
     Ctrl-C and a callback that returns False stop the run after the current step, with everything saved; `resume` continues it
@@ -44,7 +61,7 @@ def train(data=None, *, callbacks=(), progress=True, **settings):
 
         followers.insert(0, Progress())
 
-    def callback(event):
+    def callback(event: TrainEvent) -> bool | None:
         # All of them see the event, even if one wants to stop.
         return False if any([follower(event) is False for follower in followers]) else None
 

@@ -1,14 +1,12 @@
-"""AlexNet on a plain CPU: predictions, features, explanations, perceptual distances and training."""
+"""The extension module of `alexnet`, which re-exports it."""
 
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, final, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict, final, overload
 
 import numpy
 from numpy.typing import NDArray
-
-from alexnet._sklearn import AlexNetClassifier as AlexNetClassifier
 
 class _PilImage(Protocol):
     """A PIL image."""
@@ -32,7 +30,51 @@ _Array: TypeAlias = NDArray[numpy.uint8] | NDArray[numpy.float32] | _Tensor
 _Images: TypeAlias = _Image | _Array | Iterable[_Image]
 _Precision: TypeAlias = Literal["f32", "bf16", "int8", "int4"]
 
+__all__ = [
+    "AlexNetError",
+    "Explain",
+    "Lpips",
+    "Model",
+    "Prediction",
+    "TrainEvent",
+    "TrainResult",
+    "__version__",
+    "encode_png",
+    "image_files",
+    "load",
+    "networks",
+    "train",
+]
 __version__: str
+
+class _TrainSettings(TypedDict, total=False):
+    """Settings of a training run; `alexnet.train` describes them."""
+
+    val: _Path | None
+    data_classes: _Path | None
+    val_share: float | None
+    net: str | None
+    recipe: str | None
+    set: list[str]
+    optimizer: str | None
+    epochs: int | None
+    minutes: float | None
+    batch: int | None
+    lr: float | None
+    image_size: int | None
+    from_: _Path | None
+    labels: _Path | None
+    freeze: str | None
+    lr_times: str | None
+    seed: int | None
+    precision: Literal["f32", "bf16"] | None
+    threads: int
+    out: _Path | None
+    resume: _Path | None
+    max_steps: int | None
+    class_weights: _Path | None
+    balanced: bool
+    patience: int | None
 
 class AlexNetError(Exception):
     """Error of alexnet that is neither a missing file nor an invalid argument."""
@@ -66,10 +108,13 @@ class Model:
         threads: int = 0,
         batch: int = 32,
     ) -> Model: ...
+    # A path may be a folder, and an array several images.
     @overload
-    def predict(self, images: _File, top: int = 5, crops: int = 1) -> list[Prediction] | list[list[Prediction]]: ...
+    def predict(self, images: _Path | _Array, top: int = 5, crops: int = 1) -> Any: ...
     @overload
-    def predict(self, images: _Images, top: int = 5, crops: int = 1) -> Any: ...
+    def predict(self, images: bytes | _PilImage, top: int = 5, crops: int = 1) -> list[Prediction]: ...
+    @overload
+    def predict(self, images: Iterable[_Image], top: int = 5, crops: int = 1) -> list[list[Prediction]]: ...
     def probabilities(self, images: _Images, crops: int = 1) -> NDArray[numpy.float64]: ...
     def features(self, images: _Images, layer: str = "fc7", before_relu: bool = False) -> NDArray[numpy.float32]: ...
     def state_dict(self, names: Literal["torchvision", "alexnet"] = "torchvision") -> dict[str, NDArray[numpy.float32]]: ...
@@ -188,14 +233,10 @@ def load(
 def networks() -> list[str]: ...
 def image_files(folder: _Path) -> list[Path]: ...
 def encode_png(image: _Image) -> bytes: ...
-def lpips(
-    a: _Image, b: _Image, *, model: _Path = "torchvision", linear: _Path | None = "lpips", size: int | None = None
-) -> float: ...
 def train(
     data: _Path | None = None,
     *,
-    callbacks: Iterable[Callable[[TrainEvent], object]] = (),
-    progress: bool = True,
+    callback: Callable[[TrainEvent], object] | None = None,
     val: _Path | None = ...,
     data_classes: _Path | None = ...,
     val_share: float | None = ...,
