@@ -8,6 +8,7 @@
 #![cfg(feature = "extension")]
 
 mod arrays;
+mod command_line;
 mod errors;
 mod events;
 mod explain;
@@ -30,6 +31,7 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::{
+        command_line::command_line,
         errors::AlexNetError,
         events::TrainEvent,
         explain::Explain,

@@ -8,6 +8,7 @@ use crate::locate::locate;
 use crate::prediction::Prediction;
 use crate::process::Owned;
 use crate::signals::Signals;
+use crate::state_dict::Parameter;
 use crate::{layers, state_dict};
 use alexnet::image::crop::Crops;
 use alexnet::net::{Net, presets};
@@ -196,7 +197,7 @@ impl Model {
         let names = state_dict::names(&self.net, names)?;
         let parameters = self.run(py, |classifier, _| Ok(state_dict::parameters(classifier.engine(), names)?))?;
         let dict = PyDict::new(py);
-        for (name, shape, values) in parameters {
+        for Parameter { name, shape, values } in parameters {
             dict.set_item(name, array(py, values, shape)?)?;
         }
         Ok(dict)

@@ -41,10 +41,15 @@ pub(crate) fn names(net: &Net, scheme: &str) -> PyResult<Vec<Named>> {
     parameters.into_iter().map(named).collect()
 }
 
-/// Names, shapes and values of parameters.
-pub(crate) fn parameters(
-    engine: &(impl ParameterStore + ?Sized),
-    names: Vec<Named>,
-) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
-    names.into_iter().map(|Named { own, name, shape }| Ok((name, shape, engine.parameter(&own)?))).collect()
+/// A parameter for the user.
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+/// Values of parameters.
+pub(crate) fn parameters(engine: &(impl ParameterStore + ?Sized), names: Vec<Named>) -> Result<Vec<Parameter>> {
+    let read = |Named { own, name, shape }| Ok(Parameter { name, shape, values: engine.parameter(&own)? });
+    names.into_iter().map(read).collect()
 }

@@ -129,3 +129,26 @@ def _memory():
             return int(file.read().split()[1]) * resource.getpagesize()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_the_command_line_is_in_the_package(small_file, folder):
+    def program(*arguments):
+        return subprocess.run([sys.executable, "-m", "alexnet", *map(str, arguments)], capture_output=True, text=True)
+
+    answer = program("predict", "--model", small_file, "--top", 1, folder / "0.png")
+    best = alexnet.load(small_file).predict(folder / "0.png")[0]
+    assert answer.returncode == 0 and f"0.png: {best.label} {100 * best.probability:.1f} %" in answer.stdout
+    assert program("--version").stdout.strip() == f"alexnet {alexnet.__version__}"
+    assert program("predict").returncode == 2 and program("inspect", "gone").returncode == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to other processes")
+def test_ctrl_c_stops_the_command_line(tmp_path):
+    command = [sys.executable, "-m", "alexnet", "train", "--net", "cifar-18pct", "--epochs", "1000", "--out", "run"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        while not (tmp_path / "run/log.jsonl").exists() and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert (tmp_path / "run/state.safetensors").exists() and b"Traceback" not in errors, errors
