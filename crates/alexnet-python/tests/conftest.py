@@ -1,27 +1,64 @@
-"""Models and images of the tests: torchvision's AlexNet with random weights, and noise that is smooth enough to be a photograph."""
+"""Models and images of the tests: torchvision's AlexNet with random weights, and noise that is smooth enough to be a photograph.
+
+What compares with PyTorch is skipped without it; everything else needs NumPy and Pillow.
+"""
+
+import json
+import math
 
 import numpy
 import pytest
+from PIL import Image
 
 import alexnet
 
-torch = pytest.importorskip("torch")
-torchvision = pytest.importorskip("torchvision")
-Image = pytest.importorskip("PIL.Image")
+#: Shapes of torchvision's convolutions and linear layers.
+SHAPES = {
+    "features.0": (64, 3, 11, 11),
+    "features.3": (192, 64, 5, 5),
+    "features.6": (384, 192, 3, 3),
+    "features.8": (256, 384, 3, 3),
+    "features.10": (256, 256, 3, 3),
+    "classifier.1": (4096, 9216),
+    "classifier.4": (4096, 4096),
+    "classifier.6": (1000, 4096),
+}
 
 
 @pytest.fixture(scope="session")
-def reference():
-    """torchvision's AlexNet, untrained."""
-    torch.manual_seed(1)
-    return torchvision.models.alexnet(weights=None).eval()
+def weights():
+    """A state_dict of torchvision's AlexNet, initialised as PyTorch does."""
+    random, weights = numpy.random.default_rng(1), {}
+    for name, shape in SHAPES.items():
+        bound = 1 / math.sqrt(math.prod(shape[1:]))
+        for part, of_part in [("weight", shape), ("bias", shape[:1])]:
+            values = random.random(of_part, dtype=numpy.float32)
+            weights[f"{name}.{part}"] = (2 * values - 1) * numpy.float32(bound)
+    return weights
 
 
 @pytest.fixture(scope="session")
-def model_file(reference, tmp_path_factory):
-    """Its state_dict as PyTorch saves it."""
-    path = tmp_path_factory.mktemp("model") / "alexnet.pth"
-    torch.save(reference.state_dict(), path)
+def reference(weights):
+    """torchvision's AlexNet with these weights."""
+    torch, torchvision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
+    reference = torchvision.models.alexnet(weights=None)
+    reference.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    return reference.eval()
+
+
+@pytest.fixture(scope="session")
+def model_file(weights, tmp_path_factory):
+    """The weights as a safetensors file."""
+    path = tmp_path_factory.mktemp("model") / "alexnet.safetensors"
+    header, end = {}, 0
+    for name, array in weights.items():
+        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
+        end += array.nbytes
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in weights.values():
+            file.write(array.tobytes())
     return path
 
 
@@ -70,7 +107,8 @@ def folder(pictures, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tensor(pictures):
     """The images as torchvision preprocesses them, N x 3 x 224 x 224."""
-    transforms = torchvision.transforms
+    torch = pytest.importorskip("torch")
+    transforms = pytest.importorskip("torchvision.transforms")
     preprocess = transforms.Compose(
         [
             transforms.Resize(256),

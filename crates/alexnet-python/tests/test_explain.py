@@ -2,13 +2,14 @@
 
 import numpy
 import pytest
-import torch
 
 import alexnet
 
 
 def gradients(reference, tensor, index):
     """relu5 and the gradients of a class's logit with respect to it and to the input."""
+    import torch
+
     image = tensor[:1].clone().requires_grad_()
     maps = reference.features[:12](image)
     maps.retain_grad()
@@ -69,14 +70,16 @@ def test_bad_arguments(small, pictures):
 @pytest.fixture(scope="module")
 def perceptual():
     """The package's LPIPS with random weights below its published linear heads."""
-    package = pytest.importorskip("lpips")
+    torch, package = pytest.importorskip("torch"), pytest.importorskip("lpips")
     torch.manual_seed(2)
     return package.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
 
 
 def test_lpips_is_the_packages(perceptual, pictures, tmp_path):
-    import lpips as package
     from pathlib import Path
+
+    import lpips as package
+    import torch
 
     state = tmp_path / "lpips.pth"
     torch.save(perceptual.state_dict(), state)

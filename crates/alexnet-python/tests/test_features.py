@@ -2,12 +2,14 @@
 
 import numpy
 import pytest
-import torch
-import torchvision
+
+import alexnet
 
 
 def outputs(reference, tensor):
     """The output of every module, copied before the next one works in place."""
+    import torch
+
     found = {}
     hooks = [
         module.register_forward_hook(lambda _, __, output, name=name: found.update({name: output.clone().numpy()}))
@@ -66,20 +68,28 @@ def test_an_unknown_layer_is_an_error(model, pictures):
             model.features(pictures[0], layer=layer)
 
 
-def test_the_state_dict_is_torchvisions(model, reference):
-    expected = reference.state_dict()
+def test_the_state_dict_has_the_values_of_the_file(model, weights):
     found = model.state_dict()
-    assert list(found) == list(expected)
-    assert all((found[name] == expected[name].numpy()).all() for name in expected)
-    other = torchvision.models.alexnet(weights=None)
-    other.load_state_dict({name: torch.from_numpy(array) for name, array in found.items()})
+    assert list(found) == list(weights)
+    assert all((found[name] == weights[name]).all() for name in weights)
     own = model.state_dict(names="alexnet")
     assert list(own)[:2] == ["conv1.weight", "conv1.bias"] and (own["fc8.bias"] == found["classifier.6.bias"]).all()
     with pytest.raises(ValueError, match="torchvision or alexnet"):
         model.state_dict(names="caffe")
     # The caller's copy.
     found["classifier.6.bias"][:] = 0
-    assert (model.state_dict()["classifier.6.bias"] == expected["classifier.6.bias"].numpy()).all()
+    assert (model.state_dict()["classifier.6.bias"] == weights["classifier.6.bias"]).all()
+
+
+def test_the_state_dict_goes_to_pytorch_and_back(model, reference, tmp_path):
+    import torch
+    import torchvision
+
+    other = torchvision.models.alexnet(weights=None)
+    other.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()})
+    torch.save(other.state_dict(), tmp_path / "alexnet.pth")
+    image = numpy.zeros((1, 3, 224, 224), numpy.float32)
+    assert (alexnet.load(tmp_path / "alexnet.pth").features(image) == model.features(image)).all()
 
 
 def test_a_net_that_torchvision_does_not_have_keeps_its_names(small):

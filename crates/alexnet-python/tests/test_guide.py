@@ -16,6 +16,7 @@ PAGE = Path(__file__).parents[3] / "docs/guide/python.md"
 @pytest.fixture
 def files(tmp_path, monkeypatch, model_file):
     """The files that the page names, in the current folder."""
+    pytest.importorskip("torchvision")
     lpips = pytest.importorskip("lpips")
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
@@ -31,7 +32,7 @@ def files(tmp_path, monkeypatch, model_file):
     run = alexnet.train("clothing/train", image_size=64, batch=4, epochs=1, out="clothes", progress=False)
     if not run.best.exists():
         shutil.copy(run.last, run.best)
-    shutil.copy(model_file, "alexnet.pth")
+    shutil.copy(model_file, "alexnet.safetensors")
     shutil.copy(Path(lpips.__file__).parent / "weights/v0.1/alex.pth", "alex.pth")
 
 
