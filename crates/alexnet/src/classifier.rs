@@ -30,6 +30,7 @@ pub struct Classifier {
 #[must_use]
 pub struct ClassifierBuilder {
     net: Option<String>,
+    labels: Option<PathBuf>,
     precision: Precision,
     threads: usize,
     crops: Crops,
@@ -83,7 +84,7 @@ impl Classifier {
 
     /// Builder with settings: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
-        ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: Crops::Centre, batch: 16 }
+        ClassifierBuilder { net: None, labels: None, precision: Precision::F32, threads: 0, crops: Crops::Centre, batch: 16 }
     }
 
     /// Classifier on an engine that already holds the model's parameters, for example on another device. One crop, batches of 1.
@@ -97,6 +98,16 @@ impl Classifier {
     #[must_use]
     pub fn with_crops(self, crops: Crops, batch: usize) -> Classifier {
         Classifier { crops, batch: batch.max(1), ..self }
+    }
+
+    /// Sets the crops of each image for later calls. More crops than the engine was created for run in several batches.
+    pub fn set_crops(&mut self, crops: Crops) {
+        self.crops = crops;
+    }
+
+    /// The engine, for what a classifier does not offer itself, such as explanations.
+    pub fn engine(&mut self) -> &mut (dyn Inspection + Send) {
+        &mut *self.engine
     }
 
     /// Names of the classes, by index.
@@ -138,6 +149,15 @@ impl Classifier {
             predictions.extend(self.classify(&tensor)?);
         }
         Ok(predictions)
+    }
+
+    /// Classifies images that are network inputs already, `[n, 3, size, size]`, preprocessed as the model needs: one crop each.
+    ///
+    /// # Errors
+    /// Images of another size, or output that is not finite.
+    pub fn predict_tensor(&mut self, images: &[f32]) -> Result<Vec<Predictions>> {
+        let (logits, classes) = (self.logits(images)?, self.labels.len());
+        logits.chunks_exact(classes).map(|logits| Predictions::of_logits(logits, &self.labels)).collect()
     }
 
     /// Classifies at most a batch of images as network input, each with all its crops.
@@ -200,6 +220,12 @@ impl ClassifierBuilder {
         ClassifierBuilder { net: Some(name.into()), ..self }
     }
 
+    /// Sets the class names: a file with one per line in the order of the outputs, or `imagenet` [default: those of the model
+    /// file].
+    pub fn labels(self, labels: impl Into<PathBuf>) -> Self {
+        ClassifierBuilder { labels: Some(labels.into()), ..self }
+    }
+
     /// Sets the precision [default: f32]. [`Precision::Int8`] and [`Precision::Int4`] need a model prepared by `alexnet
     /// quantize`.
     pub fn precision(self, precision: Precision) -> Self {
@@ -227,7 +253,8 @@ impl ClassifierBuilder {
     /// As [`Classifier::open`], or a precision for which the model has no ranges.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
         let path = path.as_ref();
-        let model = formats::load(path, self.net.as_deref())?;
+        let mut model = formats::load(path, self.net.as_deref())?;
+        crate::labels::apply(&mut model, self.labels.as_deref(), None)?;
         let capacity = self.batch.saturating_mul(self.crops.count());
         let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision)?.batch_invariant();
         crate::engine::load_model(&model, &mut engine)?;

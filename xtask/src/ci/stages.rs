@@ -39,6 +39,20 @@ python3 -m venv "$run/venv"
 "#,
     },
     Stage {
+        name: "python",
+        quick: false,
+        // The wheel, of the release build's dependencies, in an environment of its own. What compares with PyTorch runs where
+        // the system has it, since it is a download of gigabytes; the list of skipped tests says so.
+        script: r#"
+python3 -m venv --system-site-packages "$run/python"
+"$run/python/bin/pip" install --quiet maturin pytest mypy numpy pillow scikit-learn
+PATH="$run/python/bin:$PATH" "$run/python/bin/maturin" build --quiet --release --out "$run/wheels"
+"$run/python/bin/pip" install --quiet "$run"/wheels/alexnet-*.whl
+"$run/python/bin/alexnet" --version
+(cd "$run" && "$run/python/bin/python" -m pytest -q -rs -p no:cacheprovider "$OLDPWD/crates/alexnet-python/tests")
+"#,
+    },
+    Stage {
         name: "packages",
         quick: false,
         // Dependencies of the stages below: a browser with a software Vulkan device, an MPI library and the build
@@ -101,7 +115,7 @@ cmp "$run/two/last.safetensors" "$run/halves/last.safetensors"
         script: r#"
 export DOCS_RS=1
 lint() { cargo clippy --workspace --all-targets --features "$1" -- -D warnings; }
-lint alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu
+lint alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu,alexnet-python/extension
 lint alexnet-cli/mpi,alexnet-cli/nccl
 cargo check -p alexnet-cli --features parquet
 cargo check -p alexnet-cli --features gpu

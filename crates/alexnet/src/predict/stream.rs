@@ -1,4 +1,4 @@
-//! Classification of a stream of images of any length in constant memory.
+//! Classification and features of a stream of images of any length in constant memory.
 //!
 //! A thread draws images from the input, a pool decodes them, and the caller's thread runs the engine on batches and passes on the
 //! answers in the input's order. The queue between them holds about a batch, so memory does not grow with the input, and a
@@ -44,6 +44,37 @@ where
     run(plan, items, threads, decode, &mut |tensors| classifier.classify(&tensors[0]), sink)
 }
 
+/// As [`classify`], with the activations of a layer for the centre crop of each image, `[channels, rows, columns]`, in place of
+/// classes.
+///
+/// # Errors
+/// An unknown layer, an error of the engine, or of `sink`.
+pub fn activations<T, E>(
+    classifier: &mut Classifier,
+    layer: &str,
+    items: impl Iterator<Item = T> + Send + 'static,
+    threads: usize,
+    decode: impl Fn(&T) -> Result<Image> + Send + Sync + 'static,
+    sink: &mut dyn FnMut(T, Result<Vec<f32>>) -> Result<(), E>,
+) -> Result<(), E>
+where
+    T: Send + 'static,
+    E: From<Error>,
+{
+    let side = classifier.preprocess().crop;
+    let plan = Plan { views: vec![classifier.preprocess().clone()], crops: Crops::Centre, batch: classifier.batch() };
+    let decode = move |item: &T, _: &Preprocess| decode(item);
+    let of_batch = &mut |tensors: &[Vec<f32>]| {
+        let images = tensors[0].len() / (3 * side * side);
+        if images == 0 {
+            return Ok(Vec::new());
+        }
+        let all = classifier.engine().activation(&tensors[0], layer)?;
+        Ok(all.chunks_exact(all.len() / images).map(<[f32]>::to_vec).collect())
+    };
+    run(plan, items, threads, decode, of_batch, sink)
+}
+
 /// [`classify`] with several models together. `decode` gets the preprocessing of the models that the image is for, of which there
 /// may be several.
 ///
@@ -65,7 +96,7 @@ where
 }
 
 /// Answers for a batch of images, from a tensor for each of the views.
-type Classify<'a> = dyn FnMut(&[Vec<f32>]) -> Result<Vec<Predictions>> + 'a;
+type Answer<'a, A> = dyn FnMut(&[Vec<f32>]) -> Result<Vec<A>> + 'a;
 
 /// What images become before they are classified.
 struct Plan {
@@ -74,13 +105,13 @@ struct Plan {
     batch: usize,
 }
 
-fn run<T, E>(
+fn run<T, A, E>(
     Plan { views, crops, batch: most }: Plan,
     items: impl Iterator<Item = T> + Send + 'static,
     threads: usize,
     decode: impl Fn(&T, &Preprocess) -> Result<Image> + Send + Sync + 'static,
-    classify: &mut Classify<'_>,
-    sink: &mut dyn FnMut(T, Result<Predictions>) -> Result<(), E>,
+    answer: &mut Answer<'_, A>,
+    sink: &mut dyn FnMut(T, Result<A>) -> Result<(), E>,
 ) -> Result<(), E>
 where
     T: Send + 'static,
@@ -105,7 +136,7 @@ where
                 next = queue.recv_timeout(GRACE).ok();
             }
         }
-        let mut answers = classify(&tensors)?.into_iter();
+        let mut answers = answer(&tensors)?.into_iter();
         for (item, decoded) in batch.drain(..) {
             let missing = || Error::Invalid("the engine returned too few answers".into());
             sink(item, decoded.and_then(|()| answers.next().ok_or_else(missing)))?;
@@ -177,6 +208,24 @@ mod tests {
         })
         .unwrap();
         assert_eq!(seen, (0..23).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn activations_equal_those_of_single_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut classifier = Classifier::builder().threads(1).batch(3).open(model_file(folder.path())).unwrap();
+        let expected: Vec<Vec<f32>> = (0..7).map(|i| classifier.features(&image(i), "relu2").unwrap()).collect();
+        let decode = |&i: &u8| if i == 4 { Err("broken".into()) } else { Ok(image(i)) };
+        let mut seen = 0;
+        activations::<u8, Error>(&mut classifier, "relu2", 0..7, 2, decode, &mut |i, found| {
+            assert!(found.map_or(i == 4, |found| found == expected[usize::from(i)]), "{i}");
+            seen += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, 7);
+        let unknown = activations::<u8, Error>(&mut classifier, "conv9", 0..2, 1, decode, &mut |_, _| Ok(()));
+        assert!(unknown.unwrap_err().to_string().contains("conv9"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Command-line program `alexnet`.
+//! Command-line program `alexnet`, as a library, so that the Python package has it too.
 
 // These macros panic when the reader of the output has closed it; `output` does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
@@ -19,11 +19,11 @@ mod progress;
 mod runs;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use std::process::ExitCode;
+use std::ffi::OsString;
 
-/// Global allocator that prints a one-line error when memory runs out.
-#[global_allocator]
-static ALLOCATOR: alexnet_kernels::allocator::Reporting = alexnet_kernels::allocator::Reporting;
+/// Exit statuses of success and failure.
+const SUCCESS: u8 = 0;
+const FAILURE: u8 = 1;
 
 /// Train, evaluate and use every published AlexNet.
 #[derive(Parser)]
@@ -103,10 +103,11 @@ enum Command {
     Man(commands::man::Args),
 }
 
-/// Exit status: 0 success, 1 failure, 2 bad usage (set by clap), 3 some images could not be read.
-fn main() -> ExitCode {
+/// Runs a command line, whose first argument is the program's name, and returns its exit status: 0 success, 1 failure, 3 some images
+/// could not be read. Bad usage ends the process with status 2. To be called once: it installs a logger and signal handlers.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     faults::prepare();
-    let cli: Cli = match arguments::parse(std::env::args_os()) {
+    let cli: Cli = match arguments::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -151,14 +152,11 @@ fn main() -> ExitCode {
         output::note(&format!("note: {note}"));
     }
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if output::reader_has_gone(&error) => ExitCode::SUCCESS,
+        Ok(()) => SUCCESS,
+        Err(error) if output::reader_has_gone(&error) => SUCCESS,
         Err(error) => {
             output::note(&format!("error: {error:#}"));
-            match error.is::<exit_status::SomeFailed>() {
-                true => exit_status::SOME_FAILED.into(),
-                false => ExitCode::FAILURE,
-            }
+            if error.is::<exit_status::SomeFailed>() { exit_status::SOME_FAILED } else { FAILURE }
         }
     }
 }
