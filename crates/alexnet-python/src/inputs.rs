@@ -26,8 +26,8 @@ const ACCEPTED: &str = "a path, bytes of an image file, a PIL image, an array of
 pub(crate) enum Source {
     /// An image file.
     File(PathBuf),
-    /// The content of an image file.
-    Bytes(Vec<u8>),
+    /// The content of an image file, and its place among several.
+    Bytes(Vec<u8>, Option<usize>),
     /// Pixels.
     Image(Image),
     /// An image of a folder or another data set.
@@ -42,7 +42,7 @@ impl Source {
     pub(crate) fn resized(&self, preprocess: &Preprocess) -> Result<Image, Error> {
         match self {
             Source::File(path) => decode::open_resized(path, preprocess),
-            Source::Bytes(bytes) => decode::resized(bytes, preprocess, &DecodeLimits::default()),
+            Source::Bytes(bytes, _) => decode::resized(bytes, preprocess, &DecodeLimits::default()),
             Source::Image(image) => Ok(image.resized_as(preprocess.resize)),
             Source::Member(set, index) => {
                 data::resized(&**set, *index, preprocess).map_err(|error| error.context(set.name(*index)))
@@ -57,7 +57,7 @@ impl Source {
     pub(crate) fn image(self) -> Result<Image, PyErr> {
         let decoded = match &self {
             Source::File(path) => decode::open(path),
-            Source::Bytes(bytes) => decode::decode(bytes),
+            Source::Bytes(bytes, _) => decode::decode(bytes),
             Source::Image(_) => Ok(Image { width: 0, height: 0, rgb: Vec::new() }),
             Source::Member(set, index) => set.image(*index),
         };
@@ -76,6 +76,7 @@ impl Source {
     pub(crate) fn unreadable(&self, error: Error) -> PyErr {
         match self {
             Source::File(path) => of_image(error, Some(path)),
+            Source::Bytes(_, Some(i)) => of_image(error.context(format!("image {i}")), None),
             _ => of_image(error, None),
         }
     }
@@ -204,7 +205,10 @@ pub(crate) fn one_image(value: &Bound<'_, PyAny>) -> PyResult<Image> {
 fn element(value: &Bound<'_, PyAny>, i: usize) -> PyResult<Source> {
     let image = match as_array(value)? {
         Some(array) => pixels(&array).map(Source::Image),
-        None => source(value).and_then(|found| found.ok_or_else(|| wrong_type(value, ACCEPTED))),
+        None => match source(value) {
+            Ok(Some(Source::Bytes(bytes, _))) => Ok(Source::Bytes(bytes, Some(i))),
+            other => other.and_then(|found| found.ok_or_else(|| wrong_type(value, ACCEPTED))),
+        },
     };
     image.map_err(|error| {
         let py = value.py();
@@ -218,7 +222,7 @@ fn element(value: &Bound<'_, PyAny>, i: usize) -> PyResult<Source> {
 /// A value that is one image other than an array.
 fn source(value: &Bound<'_, PyAny>) -> PyResult<Option<Source>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(Some(Source::Bytes(bytes.as_bytes().to_vec())));
+        return Ok(Some(Source::Bytes(bytes.as_bytes().to_vec(), None)));
     }
     if let Some(path) = as_path(value)? {
         return Ok(Some(Source::File(path)));

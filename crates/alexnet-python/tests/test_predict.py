@@ -168,6 +168,7 @@ def test_bad_images(small, pictures, tmp_path):
         (numpy.zeros((2, 3, 99, 99), numpy.float32), "3 x 32 x 32"),
         (numpy.zeros((64, 64, 3), numpy.float32), "got shape"),
         ([one, one[:, :, :2]], "image 1: .*H x W x 3"),
+        ([one, b"GIF89a"], "image 1: "),
     ]:
         with pytest.raises(ValueError, match=message):
             small.predict(images)
