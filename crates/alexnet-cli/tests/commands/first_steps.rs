@@ -128,23 +128,23 @@ fn train_help_has_option_groups_and_examples() {
 fn a_run_on_a_large_set_keeps_the_recipe() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
-    let end = last_json(&[
-        "train",
-        "--net",
-        "caffenet",
-        "--image-size",
-        "67",
-        "--max-steps",
-        "1",
-        "--json",
-        "--no-report",
-        "--out",
-        text(&run),
-    ]);
+    let train = ["train", "--net", "caffenet", "--image-size", "67", "--max-steps", "1", "--json", "--no-report", "--out"];
+    let end = last_json(&[&train[..], &[text(&run)]].concat());
     assert_eq!(end["steps"], 1);
     let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
     for line in ["batch = 64", "drop_last = true", "lr = 0.04", "init = \"he\"", "warmup = 0.05", "epochs = 8"] {
         assert!(config.contains(&format!("{line}\n")), "no {line} in {config}");
+    }
+    // But for the crops of a run of few epochs, unless they are stated.
+    for line in ["kind = \"crop_mirror\"", "crop_pct = 0.875"] {
+        assert!(config.contains(&format!("{line}\n")), "no {line} in {config}");
+    }
+    for stated in ["augment.scale=[0.5, 1]", "augment.kind=\"none\""] {
+        let own = folder.path().join(&stated[8..13]);
+        done(&[&train[..], &[text(&own), "--set", stated]].concat());
+        let recipe = std::fs::read_to_string(own.join("config.toml")).expect("the settings");
+        let lines = recipe.lines().map(|line| line.replace(".0", "")).collect::<Vec<_>>();
+        assert!(lines.contains(&stated[8..].replace('=', " = ")) && lines.contains(&"crop_pct = 1".to_string()), "{recipe}");
     }
     assert!(!config.contains("best ="), "{config}");
 }

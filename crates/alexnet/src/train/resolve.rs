@@ -192,6 +192,9 @@ pub(super) fn more_held_out(settings: &Settings, chosen: &Chosen, config: &mut C
     more
 }
 
+/// Keys that say where training images are cropped. What is stated of them stays, with the rest.
+const CROP: [&str; 4] = ["augment.kind", "augment.scale", "augment.ratio", "augment.short_side"];
+
 /// Adapts the default recipe of a new run to a small or large set and to a short or long run, as far as the options allow; what was stated stays. Returns
 /// the changed keys with their values, for messages.
 ///
@@ -204,7 +207,10 @@ pub(super) fn adapt(
     train: usize,
     validation: usize,
 ) -> Result<Option<String>> {
-    let mut adapted = as_preset(chosen, &config.recipe).for_large_set(train).for_short_run(train).for_long_run(train);
+    let mut adapted = as_preset(chosen, &config.recipe).for_large_set(train).for_long_run(train);
+    if !CROP.iter().any(|key| chosen.states(key)) {
+        adapted = adapted.for_short_run(train);
+    }
     if adapts(settings, chosen, config) {
         adapted = adapted.for_small_set(train, validation);
     }

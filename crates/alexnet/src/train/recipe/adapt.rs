@@ -17,10 +17,11 @@ pub const FEW_TO_VALIDATE: usize = 30;
 pub const SMALL_SET_VAL_SHARE: f64 = 0.2;
 /// Number of epochs from which a run is long: the images have been seen so often that they need more variety.
 const LONG: usize = 60;
-/// Number of epochs below which a run is short, and the smallest share of an image that its crops take: images that are seen a few times
-/// teach more in larger pieces. After 4 epochs of CIFAR-10, crops of at least 70 % had 74.7 %, those of at least 35 % had 70.2 %.
+/// Number of epochs below which a run is short, and the share of the resized image that its crops take: images that are seen a few times
+/// teach more in large pieces of fixed size. CIFAR-10 at 64 pixels, seed 11: after 4 epochs, RandomResizedCrop had 70.2 %, from 70 % of the image
+/// 74.7 %, mirrors alone 75.7 %; after 10 epochs 76.4 and 79.7 %, and these crops 80.1 %.
 const SHORT: usize = 12;
-const LEAST_CROP: f32 = 0.7;
+const CROP_PCT: f64 = 0.875;
 /// Number of images from which a set is large, and the least weight decay, that of the paper. A decay is a prior on the weights, whose
 /// share in the mean loss falls with the number of images.
 const LARGE: usize = 4000;
@@ -108,13 +109,15 @@ impl Recipe {
         Recipe { augment: Augmentation { auto: Some(Auto::Trivial), ..self.augment }, ..self }
     }
 
-    /// Adapts the recipe to a run of few epochs over `train` images: larger crops. Only `quick` with batch normalisation changes.
+    /// Adapts the recipe to a run of few epochs over `train` images: the paper's crops of a fixed size. Only `quick` with batch
+    /// normalisation changes.
     #[must_use]
     pub fn for_short_run(self, train: usize) -> Recipe {
         if self.name != "quick" || !self.batch_norm || self.adapts_to(train) || self.epochs >= SHORT {
             return self;
         }
-        Recipe { augment: Augmentation { scale: Some([LEAST_CROP, 1.0]), ..self.augment }, ..self }
+        let Augmentation { kind, scale, ratio, short_side, .. } = Augmentation::crop_mirror();
+        Recipe { augment: Augmentation { kind, scale, ratio, short_side, ..self.augment }, crop_pct: Some(CROP_PCT), ..self }
     }
 
     /// The recipe for a net that is trained without batch normalisation: `quick` as it was before it had one, and other recipes
