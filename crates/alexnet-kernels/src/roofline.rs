@@ -32,7 +32,7 @@ pub(crate) struct Spin {
     /// Multiply-adds per register.
     pub(crate) lanes: usize,
     /// Does [`ROUNDS`] of them on each of [`SUMS`] registers, or on fewer registers more often, for a CPU that supports the set. The
-    /// sums of floats converge to 1, so that no number becomes slow to process.
+    /// sums of floats converge to 1, or stay far from the limits of floats, so that no number becomes slow to process.
     pub(crate) run: fn(),
 }
 

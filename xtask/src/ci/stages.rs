@@ -109,6 +109,27 @@ cmp "$run/two/last.safetensors" "$run/halves/last.safetensors"
 "#,
     },
     Stage {
+        name: "arm",
+        quick: false,
+        // The kernels' tests on AArch64, under emulation, by Debian's own Rust, whose standard library exists for other architectures.
+        // Linked statically, since threads of programs with the shared C library hang under QEMU 7.2. Without debug assertions, which
+        // check each pointer of a kernel. Left out: finite differences and the loss, which test formulas rather than instruction sets,
+        // and the measured peak.
+        script: r#"
+dpkg --add-architecture arm64
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends rustc-web cargo-web libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+    qemu-user-static >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+export RUSTC=/usr/bin/rustc CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -cpu max"
+/usr/bin/cargo test -p alexnet-kernels --lib --target aarch64-unknown-linux-gnu --target-dir target/arm -- \
+    --skip differences --skip loss:: --skip roofline:: | tee "$run/arm.log"
+awk '/^test result/ { count += $4 } END { print count " tests passed on AArch64" }' "$run/arm.log"
+"#,
+    },
+    Stage {
         name: "feature-lints",
         quick: false,
         // Features as one set; NCCL apart, since it wants a version of CUDA that Burn leaves open; then those that users build alone. CUDA

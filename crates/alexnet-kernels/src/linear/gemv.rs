@@ -148,8 +148,8 @@ fn sum_of(register: &[f32]) -> f32 {
 /// are as many totals.
 pub(crate) type Kernel = unsafe fn(&[f32], [&[f32]; ROWS], Range<usize>, &mut [f32]);
 
-/// The kernels of an instruction set. AVX-512's 32 registers hold the sums of three images, 24, with 6 of x and a weight; AVX2's
-/// and SSE2's 16 those of one.
+/// The kernels of an instruction set. AVX-512's 32 registers hold the sums of three images, 24, with 6 of x and a weight. With them NEON's
+/// 32, which load two registers at once, spill; they hold the sums of two, AVX2's and SSE2's 16 those of one.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
     /// Floats in a register.

@@ -33,6 +33,7 @@ pub(super) fn i8mm(factors: Factors) -> Spin {
 #[target_feature(enable = "neon")]
 fn spin_floats() {
     let (a, b) = (vdupq_n_f32(black_box(0.5)), vdupq_n_f32(black_box(0.5)));
+    // `fmla` adds to its first operand, so that the sums grow, to 2^18.
     let mut sums = [vdupq_n_f32(0.0); SUMS];
     for _ in 0..ROUNDS {
         for sum in &mut sums {
