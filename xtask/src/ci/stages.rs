@@ -164,7 +164,8 @@ cargo test -p alexnet-image --features jpeg-rust --lib jpeg::tests
         // What a user of the library alone builds, without a C compiler; and the packages for crates.io, all but the upload. That they also
         // compile from their archives takes minutes: `cargo publish --workspace --dry-run`.
         script: r#"
-CC=false cargo run -p alexnet --no-default-features --features predict --example predict -- "$run/first/last.safetensors" "$run/image.png"
+"$alexnet" data preview --count 4 --out "$run/preview.png"
+CC=false cargo run -p alexnet --no-default-features --features predict --example predict -- "$run/first/last.safetensors" "$run/preview.png"
 cargo publish --workspace --dry-run --no-verify --allow-dirty
 "#,
     },
