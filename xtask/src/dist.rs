@@ -1,4 +1,4 @@
-//! `cargo xtask dist [TARGET...]`: the archives of a release, with their checksums, in `target/dist/`.
+//! `cargo xtask dist [TARGET...]`: the archives of a release, with their checksums, in `target/archives/`.
 //!
 //! An archive holds one folder: the stripped program, its licences, README and changelog, shell completions and manual pages. Equal
 //! sources and compilers give equal bytes: files are in the order of their names, without times and owners.
@@ -26,7 +26,7 @@ pub(crate) fn run(targets: &[String]) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the repository's folder")?;
     let host = host()?;
     let targets = if targets.is_empty() { std::slice::from_ref(&host) } else { targets };
-    let out = root.join("target/dist");
+    let out = root.join("target/archives");
     fs::create_dir_all(&out)?;
     // Completions and manual pages are printed by the program of this machine.
     let program = build(root, &host)?;
