@@ -21,14 +21,25 @@ pub fn check(bytes: u128, what: impl FnOnce() -> String) -> Result<()> {
 
 /// Bytes of memory and swap of the machine or container.
 pub fn total() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let kilobytes = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    };
-    let machine = (kilobytes("MemTotal:")? + kilobytes("SwapTotal:").unwrap_or(0)) * 1024;
+    let text = meminfo()?;
+    let machine = bytes(&text, "MemTotal")? + bytes(&text, "SwapTotal").unwrap_or(0);
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
     Some(container.map_or(machine, |container| container.min(machine)))
+}
+
+/// Bytes of the machine's memory that programs can have at the moment.
+pub fn available() -> Option<u64> {
+    bytes(&meminfo()?, "MemAvailable")
+}
+
+fn meminfo() -> Option<String> {
+    std::fs::read_to_string("/proc/meminfo").ok()
+}
+
+/// The value of a line `KEY:   NUMBER kB` in bytes.
+fn bytes(meminfo: &str, key: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -42,5 +53,11 @@ mod tests {
             let message = check(1 << 70, || "a batch".into()).unwrap_err().to_string();
             assert!(message.starts_with("a batch needs 1180591620718 GB"), "{message}");
         }
+    }
+
+    #[test]
+    fn lines_of_meminfo_are_understood() {
+        assert_eq!(bytes("MemTotal: 9 kB\nMemAvailable:   2048 kB\n", "MemAvailable"), Some(2 << 20));
+        assert_eq!(bytes("MemAvailable: much kB", "MemAvailable"), None);
     }
 }

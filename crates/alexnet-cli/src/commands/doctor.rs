@@ -97,7 +97,7 @@ fn speeds(examination: &Examination) -> Vec<[String; 2]> {
 
 fn selftest(examination: &Examination) -> Vec<[String; 2]> {
     let line = |tested: &alexnet::doctor::Tested| {
-        let verdict = if tested.deviation <= 1.0 { "equal to PyTorch" } else { "DIFFERENT from PyTorch" };
+        let verdict = if tested.is_right() { "equal to PyTorch" } else { "DIFFERENT from PyTorch" };
         let text = format!(
             "{verdict}: {} at {} pixels, {} quantities, largest deviation {:.3} of the tolerance",
             tested.net, tested.size, tested.quantities, tested.deviation

@@ -145,7 +145,7 @@ fn print(report: &Report, reference: Option<&Report>, bounds: &Bounds, twin: &st
         return true;
     };
     let deviations = compare(report, reference, bounds);
-    let worst = deviations.iter().map(|d| d.ratio).fold(0.0, f64::max);
+    let worst = selftest::largest(&deviations);
     let verdict = if worst <= 1.0 { "equal" } else { "DIFFERENT" };
     output::say(&format!("{name:38} {verdict}: {} quantities, largest deviation {worst:.3} of the tolerance", deviations.len()));
     for deviation in deviations.iter().filter(|d| d.ratio > 1.0) {

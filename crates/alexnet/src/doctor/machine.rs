@@ -30,12 +30,12 @@ impl Machine {
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             load: read("/proc/loadavg").split(' ').next().and_then(|word| word.parse().ok()),
             memory: crate::memory::total(),
-            available: available(&read("/proc/meminfo")),
+            available: crate::memory::available(),
         }
     }
 }
 
-/// The value of a line `KEY : value` of /proc/cpuinfo or /proc/meminfo.
+/// The value of a line `KEY : value` of /proc/cpuinfo.
 fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let of = |line: &'a str| line.split_once(':').filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim());
     text.lines().find_map(of)
@@ -50,11 +50,6 @@ fn count(cpuinfo: &str) -> usize {
     cpuinfo.lines().filter(|line| line.split_once(':').is_some_and(|(name, _)| name.trim() == "processor")).count()
 }
 
-fn available(meminfo: &str) -> Option<u64> {
-    let kilobytes: u64 = value(meminfo, "MemAvailable")?.strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,7 +61,6 @@ mod tests {
         assert_eq!((name(cpuinfo), count(cpuinfo)), (Some("AMD EPYC 9254".into()), 2));
         let arm = "processor\t: 0\nCPU part\t: 0xd08\n\nModel\t\t: Raspberry Pi 4 Model B Rev 1.4\n";
         assert_eq!((name(arm), count(arm)), (Some("Raspberry Pi 4 Model B Rev 1.4".into()), 1));
-        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
-        assert_eq!((name(""), count(""), available("MemAvailable: much kB")), (None, 0, None));
+        assert_eq!((name(""), count("")), (None, 0));
     }
 }

@@ -56,6 +56,13 @@ pub struct Tested {
     pub deviation: f64,
 }
 
+impl Tested {
+    /// Whether the net's results equal PyTorch's.
+    pub fn is_right(&self) -> bool {
+        self.deviation <= 1.0
+    }
+}
+
 impl Examination {
     /// Examines the machine in about ten seconds, with one thread for each processor.
     ///
@@ -78,7 +85,7 @@ impl Examination {
 
     /// Whether this machine computes as PyTorch does.
     pub fn is_right(&self) -> bool {
-        self.selftest.iter().all(|tested| tested.deviation <= 1.0)
+        self.selftest.iter().all(Tested::is_right)
     }
 }
 
@@ -95,7 +102,7 @@ fn tested(threads: usize) -> Result<Vec<Tested>> {
                 net: report.net,
                 size: report.input_size,
                 quantities: deviations.len(),
-                deviation: deviations.iter().map(|deviation| deviation.ratio).fold(0.0, f64::max),
+                deviation: selftest::largest(&deviations),
             })
         })
         .collect()

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::engine::cpu::Cpu;
-use crate::engine::optim::sgd::Sgd;
 use crate::engine::{
     Batch, Calibration, DropoutKey, Gradients, Inference, Objective, OptimizerStep, ParameterStore, Precision, init,
 };
@@ -82,17 +81,7 @@ fn train(precision: Precision, threads: usize) -> Result<f64> {
     let mut engine = Cpu::new(&net, batch, threads)?.with_precision(precision)?;
     init::initialise(&mut engine, 0)?;
     let (images, labels) = (formula::uniform(0, batch * 3 * size * size, 1.7), formula::labels(batch, net.classes()));
-    let step = OptimizerStep {
-        optimizer: Sgd::default().into(),
-        number: 1,
-        // No weights diverge at this rate.
-        lr: 1e-5,
-        bias_lr: 1e-5,
-        weight_decay: 5e-4,
-        bias_weight_decay: 5e-4,
-        layer_weight_decay: Default::default(),
-        layers: Default::default(),
-    };
+    let step = OptimizerStep::for_timing();
     let dropout = Some(DropoutKey { seed: 0, step: 0, first_image: 0 });
     let batches = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
     Ok(batch as f64 / fastest(|| engine.train_step(&batches, &step).map(drop))?)

@@ -26,6 +26,20 @@ pub struct OptimizerStep {
 }
 
 impl OptimizerStep {
+    /// A step for measurements of time: plain SGD at a rate at which no net diverges, whatever its initial weights.
+    pub fn for_timing() -> OptimizerStep {
+        OptimizerStep {
+            optimizer: Optimizer::Sgd(Default::default()),
+            number: 1,
+            lr: 1e-5,
+            bias_lr: 1e-5,
+            weight_decay: 5e-4,
+            bias_weight_decay: 5e-4,
+            layers: BTreeMap::new(),
+            layer_weight_decay: BTreeMap::new(),
+        }
+    }
+
     /// Learning rate and weight decay of a parameter such as `conv1.weight`. `None` if its layer is frozen: neither
     /// gradient, weight decay nor momentum moves it, and its state stays unchanged.
     pub fn rates(&self, parameter: &str) -> Option<Rates> {

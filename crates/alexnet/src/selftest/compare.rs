@@ -58,6 +58,11 @@ pub struct Deviation {
     pub ratio: f64,
 }
 
+/// The largest of the deviations, as a multiple of the tolerance: up to 1, the report equals its reference.
+pub fn largest(deviations: &[Deviation]) -> f64 {
+    deviations.iter().map(|deviation| deviation.ratio).fold(0.0, f64::max)
+}
+
 /// Compares everything in `reference` with `report`; missing quantities and wrong shapes have infinite deviation.
 pub fn compare(report: &Report, reference: &Report, bounds: &Bounds) -> Vec<Deviation> {
     let mut all = Vec::new();

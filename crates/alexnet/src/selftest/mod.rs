@@ -10,7 +10,7 @@ pub mod formula;
 pub mod golden;
 
 pub use case::{Case, run};
-pub use compare::{Bounds, Deviation, compare, smooth};
+pub use compare::{Bounds, Deviation, compare, largest, smooth};
 
 use std::collections::BTreeMap;
 

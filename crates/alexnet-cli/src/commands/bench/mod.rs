@@ -9,7 +9,6 @@ mod speed;
 use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::optim::sgd::Sgd;
 use alexnet::engine::{Batch, Calibration, DropoutKey, Engine, Objective, OptimizerStep, ParameterStore, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
@@ -136,21 +135,10 @@ impl Work {
             Mode::Infer => engine.infer(&self.images, &mut self.logits),
             Mode::Train => {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_image: 0 });
-                // No net diverges at this rate, whatever its initial weights.
-                let rule = OptimizerStep {
-                    optimizer: Sgd::default().into(),
-                    number: 1,
-                    lr: 1e-5,
-                    bias_lr: 1e-5,
-                    weight_decay: 5e-4,
-                    bias_weight_decay: 5e-4,
-                    layer_weight_decay: Default::default(),
-                    layers: Default::default(),
-                };
                 engine
                     .train_step(
                         &Batch { images: &self.images, labels: &self.labels, dropout, objective: Objective::default() },
-                        &rule,
+                        &OptimizerStep::for_timing(),
                     )
                     .map(|_| ())
             }

@@ -36,9 +36,15 @@ pub(super) trait Product {
     /// # Safety
     /// The trait's.
     unsafe fn dot<const I: i32>(words: Self::Words, lanes: Self::Lanes, sum: float32x4_t) -> float32x4_t;
+    /// Adds sums.
+    ///
     /// # Safety
     /// The trait's.
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t;
+    #[inline(always)]
+    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the trait's conditions.
+        unsafe { if Self::FLOATS { vaddq_f32(a, b) } else { add_integers(a, b) } }
+    }
 }
 
 /// Adds integers.
@@ -71,12 +77,6 @@ impl Product for Floats {
     unsafe fn dot<const I: i32>(words: float32x4_t, lanes: float32x4_t, sum: float32x4_t) -> float32x4_t {
         // SAFETY: the trait's conditions.
         unsafe { vfmaq_laneq_f32::<I>(sum, lanes, words) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the trait's conditions.
-        unsafe { vaddq_f32(a, b) }
     }
 }
 
@@ -111,12 +111,6 @@ impl Product for Bf16Pairs {
         }
         sum
     }
-
-    #[inline(always)]
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the trait's conditions.
-        unsafe { vaddq_f32(a, b) }
-    }
 }
 
 /// Pairs of bf16, each the upper half of a float.
@@ -144,12 +138,6 @@ impl Product for Bf16Halves {
     unsafe fn dot<const I: i32>(words: [float32x4_t; 2], lanes: [float32x4_t; 2], sum: float32x4_t) -> float32x4_t {
         // SAFETY: the trait's conditions.
         unsafe { vfmaq_laneq_f32::<I>(vfmaq_laneq_f32::<I>(sum, lanes[0], words[0]), lanes[1], words[1]) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the trait's conditions.
-        unsafe { vaddq_f32(a, b) }
     }
 }
 
@@ -183,12 +171,6 @@ impl Product for BytesMixed {
             );
         }
         sum
-    }
-
-    #[inline(always)]
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the trait's conditions.
-        unsafe { add_integers(a, b) }
     }
 }
 
@@ -224,12 +206,6 @@ impl Product for BytesSigned {
             );
         }
         sum
-    }
-
-    #[inline(always)]
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the trait's conditions.
-        unsafe { add_integers(a, b) }
     }
 }
 

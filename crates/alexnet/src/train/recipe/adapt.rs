@@ -58,6 +58,10 @@ impl Recipe {
         self.name == "quick" && train < SMALL
     }
 
+    fn is_normalised_quick(&self) -> bool {
+        self.name == "quick" && self.batch_norm
+    }
+
     /// Adapts the recipe to a set of `train` images with `validation` others held out. Only `quick` changes, and only
     /// for a small set: smaller batches without dropping the remainder, more epochs, a longer warm-up, and, with too few
     /// validation images to select by, the last model as the best one. Without batch normalisation, which a handful of images
@@ -92,7 +96,7 @@ impl Recipe {
     /// with batch normalisation changes.
     #[must_use]
     pub fn for_large_set(self, train: usize) -> Recipe {
-        if self.name != "quick" || !self.batch_norm || train <= LARGE {
+        if !self.is_normalised_quick() || train <= LARGE {
             return self;
         }
         let weight_decay = divided(self.weight_decay, train as f64 / LARGE as f64).max(LEAST_DECAY.min(self.weight_decay));
@@ -103,7 +107,7 @@ impl Recipe {
     /// changes.
     #[must_use]
     pub fn for_long_run(self, train: usize) -> Recipe {
-        if self.name != "quick" || !self.batch_norm || self.adapts_to(train) || self.epochs < LONG {
+        if !self.is_normalised_quick() || self.adapts_to(train) || self.epochs < LONG {
             return self;
         }
         Recipe { augment: Augmentation { auto: Some(Auto::Trivial), ..self.augment }, ..self }
@@ -113,7 +117,7 @@ impl Recipe {
     /// normalisation changes.
     #[must_use]
     pub fn for_short_run(self, train: usize) -> Recipe {
-        if self.name != "quick" || !self.batch_norm || self.adapts_to(train) || self.epochs >= SHORT {
+        if !self.is_normalised_quick() || self.adapts_to(train) || self.epochs >= SHORT {
             return self;
         }
         let Augmentation { kind, scale, ratio, short_side, .. } = Augmentation::crop_mirror();
@@ -124,7 +128,7 @@ impl Recipe {
     /// as they are.
     #[must_use]
     pub fn without_batch_norm(self) -> Recipe {
-        if self.name != "quick" || !self.batch_norm {
+        if !self.is_normalised_quick() {
             return Recipe { batch_norm: false, ..self };
         }
         // At a learning rate of 0.01, He initialisation killed most ReLUs of fc6 and fc7 in the first epoch, and the
